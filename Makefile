@@ -1,0 +1,68 @@
+# Needs git, make and Python 3.11 or later; everything else is installed into .uv/ and .venv/ here.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+UV := PYTHONPATH=.uv $(PYTHON) -m uv
+BIN := .venv/bin
+PORT ?= 8000
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: .venv/.lineside ## serve ./models on http://127.0.0.1:8000 (PORT=... for another)
+	$(BIN)/lineside serve --port $(PORT) --log-format text
+
+.PHONY: test
+test: .venv/.dev ## lint, types, arrows and the default test suite
+	@$(MAKE) --no-print-directory check
+	$(BIN)/pytest
+
+.PHONY: check
+check: .venv/.dev ## lint, types and arrows only; edits nothing
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+.PHONY: fix
+fix: .venv/.dev ## format and mend what can be mended
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+.PHONY: test-browser
+test-browser: .venv/.dev ## drive the page with the system's Chromium
+	$(BIN)/pytest -m browser
+
+.PHONY: test-docker
+test-docker: .venv/.dev ## build the image, run it, post to it
+	$(BIN)/pytest -m docker
+
+.PHONY: demo-model
+demo-model: .venv/.dev ## paint carcasses and train models/carcass-demo/1 anew
+	$(BIN)/python -m app.demo
+
+.PHONY: lock
+lock: .uv/uv ## resolve both lock files anew
+	$(UV) pip compile -q --universal --generate-hashes --no-header pyproject.toml -o requirements.lock
+	$(UV) pip compile -q --universal --generate-hashes --no-header --group dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+
+# A stamp is newer than the lock it was made from, so a second run installs nothing.
+.uv/uv:
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check --root-user-action ignore --target .uv "uv>=0.9"
+	@touch $@
+
+.venv/pyvenv.cfg: | .uv/uv
+	$(UV) venv --quiet --python $(PYTHON) .venv
+
+.venv/.lineside: requirements.lock pyproject.toml | .venv/pyvenv.cfg
+	$(UV) pip install --quiet --python .venv --require-hashes -r requirements.lock
+	$(UV) pip install --quiet --python .venv --no-deps --editable .
+	@touch $@
+
+.venv/.dev: requirements-dev.lock pyproject.toml | .venv/pyvenv.cfg
+	$(UV) pip install --quiet --python .venv --require-hashes -r requirements-dev.lock
+	$(UV) pip install --quiet --python .venv --no-deps --editable .
+	@touch $@ .venv/.lineside

@@ -1,0 +1,1 @@
+"""HTTP: routes, schemas, the table of status codes, the page."""

@@ -1,0 +1,1 @@
+"""Manifest, model repository on disk, golden images, digests."""

@@ -1,0 +1,5 @@
+"""`lineside ...`."""
+
+
+def main() -> None:
+    """Entry point of the console script."""

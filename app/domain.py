@@ -1,0 +1,209 @@
+"""Values that cross rooms: frozen dataclasses, no behaviour beyond arithmetic on themselves.
+
+Sizes are (height, width) in pixels. Coordinates are continuous: 0.0 is the outer edge of the first
+pixel, so a pixel's centre is at index + 0.5.
+"""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos", "box", "hamming"]
+Anchor = Literal[
+    "center", "top_left", "top", "top_right", "left", "right", "bottom_left", "bottom", "bottom_right"
+]
+EvidenceKind = Literal["exact", "gradient", "none"]
+"""exact: logit = bias + mean(evidence) with a constant bias; gradient: through the head alone, the bias
+depends on the image; none: the head gives no map."""
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """Height and width in pixels (or in cells, where it says so)."""
+
+    height: int
+    width: int
+
+
+# --- geometry: what happens to 8-bit pixels, in the manifest's order ---------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Resize:
+    """To exactly this size; the aspect ratio is not kept."""
+
+    size: Size
+    interpolation: Interpolation
+
+
+@dataclass(frozen=True, slots=True)
+class ResizeShorter:
+    """Shorter side to `shorter` pixels; the longer is truncated to whole pixels, as torchvision does."""
+
+    shorter: int
+    interpolation: Interpolation
+
+
+@dataclass(frozen=True, slots=True)
+class Crop:
+    """A window of fixed size; where the image is smaller, it is padded with black as torchvision does."""
+
+    size: Size
+    anchor: Anchor
+
+
+@dataclass(frozen=True, slots=True)
+class CropBox:
+    """A window given as fractions of the image at that step, 0 <= x0 < x1 <= 1."""
+
+    x0: float
+    y0: float
+    x1: float
+    y1: float
+
+
+Step = Resize | ResizeShorter | Crop | CropBox
+
+
+@dataclass(frozen=True, slots=True)
+class Geometry:
+    """How a decoded picture becomes the (h, w, 3) uint8 image that a model takes."""
+
+    steps: tuple[Step, ...]
+    orientation: Literal["ignore", "apply"] = "ignore"
+    alpha_background: tuple[int, int, int] = (255, 255, 255)
+    """The colour under transparent pixels, RGB."""
+
+
+@dataclass(frozen=True, slots=True)
+class Affine:
+    """Axis-aligned map from one pixel frame to another: x' = scale_x * x + offset_x, likewise y."""
+
+    scale_x: float = 1.0
+    offset_x: float = 0.0
+    scale_y: float = 1.0
+    offset_y: float = 0.0
+
+    def then(self, after: "Affine") -> "Affine":
+        """The map that applies self first and `after` second."""
+        return Affine(
+            scale_x=after.scale_x * self.scale_x,
+            offset_x=after.scale_x * self.offset_x + after.offset_x,
+            scale_y=after.scale_y * self.scale_y,
+            offset_y=after.scale_y * self.offset_y + after.offset_y,
+        )
+
+
+# --- network: what a servable is built from ----------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Normalisation:
+    """(pixel * scale - mean) / std per channel, after the channels are put in this order."""
+
+    channels: Literal["RGB", "BGR"] = "RGB"
+    scale: float = 1.0 / 255.0
+    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    std: tuple[float, float, float] = (1.0, 1.0, 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class LinearHead:
+    """Average pooling, then one linear layer; a dropout before it changes nothing when serving."""
+
+
+@dataclass(frozen=True, slots=True)
+class MlpHead:
+    """Average pooling, then linear layers with ReLU between; dropouts change nothing when serving."""
+
+    hidden: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ConvCamHead:
+    """Convolution without padding and ReLU, average pooling, one linear layer (the carcass model)."""
+
+    kernel_size: int = 3
+    channels: int | None = None
+    """Output channels of the convolution; None: as many as there are classes."""
+
+
+HeadSpec = LinearHead | MlpHead | ConvCamHead
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkSpec:
+    """Everything but the weights that a servable network is built from."""
+
+    architecture: str
+    class_count: int
+    input_size: Size
+    head: HeadSpec = field(default_factory=LinearHead)
+    normalisation: Normalisation = field(default_factory=Normalisation)
+
+
+# --- answers -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ModelIdentity:
+    """Which weights and manifest answered."""
+
+    name: str
+    version: int
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class ClassScore:
+    """One class of one answer."""
+
+    class_name: str
+    class_index: int
+    probability: float
+    logit: float
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFacts:
+    """The picture as it was read, after orientation."""
+
+    width: int
+    height: int
+    format: str
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """Milliseconds spent in each stage of one request."""
+
+    decode: float = 0.0
+    preprocess: float = 0.0
+    queue: float = 0.0
+    inference: float = 0.0
+    render: float = 0.0
+    total: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedPicture:
+    """A finished picture file."""
+
+    media_type: str
+    width: int
+    height: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """The answer to POST /predict."""
+
+    id: str
+    top: ClassScore
+    top_k: tuple[ClassScore, ...]
+    model: ModelIdentity
+    image: ImageFacts
+    batch_size: int
+    timings: Timings
+    warnings: tuple[str, ...]
+    cam: EncodedPicture | None

@@ -1,0 +1,1 @@
+"""Architectures by name, heads, and the servable form: uint8 images to (logits, evidence)."""

@@ -1,0 +1,1 @@
+"""Batcher, deployment, service: from one picture to one answer."""

@@ -1,0 +1,1 @@
+"""A queue in front of one device: moves opaque entries, never looks inside."""

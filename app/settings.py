@@ -1,0 +1,137 @@
+"""Every knob: unit in the name, a default, a reason under it. Environment prefix LINESIDE_.
+
+Read at the edges (cli, api, wiring); below them plain values are passed.
+"""
+
+import difflib
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from app.errors import SettingsInvalid
+
+PREFIX = "LINESIDE_"
+MEBIBYTE = 1024 * 1024
+
+
+class Settings(BaseSettings):
+    """The server's configuration."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, extra="forbid", frozen=True, use_attribute_docstrings=True
+    )
+
+    model_repository: Path = Path("models")
+    """Folder of bundles, <name>/<version>/; read at start-up, never written."""
+
+    host: str = "127.0.0.1"
+    """Address to listen on. Only this machine by default; the container sets 0.0.0.0."""
+
+    port: Annotated[int, Field(ge=0, le=65535)] = 8000
+    """TCP port; 0 takes any free one."""
+
+    device: str = "auto"
+    """auto (CUDA where there is one, else the CPU), cpu, cuda or cuda:N."""
+
+    default_model: str | None = None
+    """The model that answers when a request names none; unset: the only one there is."""
+
+    default_versions: dict[str, PositiveInt] = {}
+    """Version to serve per model when a request names none, as JSON: {"pig-sex": 1}; unset: the highest."""
+
+    require_models: Literal["all", "any"] = "all"
+    """Ready when every bundle proved itself (all), or when at least one did (any)."""
+
+    load_threads: PositiveInt = 4
+    """Bundles loaded at the same time at start-up; loading is mostly reading and copying."""
+
+    inference_threads: PositiveInt | None = None
+    """Threads of one forward pass on the CPU; unset: one per core."""
+
+    image_threads: PositiveInt | None = None
+    """Threads that decode, resize and draw; unset: one per core."""
+
+    batch_sizes: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = (1, 2, 4, 8, 16)
+    """The only batch sizes that run; each is warmed before the model is ready, so none stalls later."""
+
+    max_queue_entries: PositiveInt = 128
+    """Requests per model that may wait or run; above this they are refused at once, before their body is read.
+    Waiting longer than the line's pitch helps nobody."""
+
+    max_queue_mib: PositiveInt = 512
+    """Memory that waiting requests may hold (bodies, pictures kept for drawing); above this they are refused."""
+
+    max_body_mib: PositiveFloat = 32.0
+    """Largest upload; a 24-megapixel camera TIFF fits, a bomb does not. Refused while reading."""
+
+    max_image_megapixels: Annotated[float, Field(gt=0, le=89)] = 50.0
+    """Largest picture, told from its header. Pillow itself stops at 89 megapixels."""
+
+    max_overlay_side_px: PositiveInt = 1600
+    """Overlays of larger pictures are drawn this large; nobody looks at a 50-megapixel heat map."""
+
+    default_deadline_ms: PositiveInt = 2000
+    """From a request's first byte to its reply, when it names none. The fastest lines (1,400 an hour) leave 2.6 s."""
+
+    max_deadline_ms: PositiveInt = 60_000
+    """The most a request may ask for; a longer wait is a batch job."""
+
+    shutdown_grace_s: NonNegativeFloat = 2.0
+    """After SIGTERM: not ready at once, but still answering this long, so that a balancer can look away."""
+
+    drain_timeout_s: PositiveFloat = 20.0
+    """After the grace: the longest wait for accepted requests before the process ends."""
+
+    worker_stall_s: PositiveFloat = 30.0
+    """A batch that runs longer than this makes the model not ready: the device hangs."""
+
+    log_format: Literal["json", "text"] = "json"
+    """json: one object a line, for machines; text: for a person at a terminal."""
+
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """Least severe line that is written."""
+
+    @property
+    def max_body_bytes(self) -> int:
+        """Upload limit in bytes."""
+        return int(self.max_body_mib * MEBIBYTE)
+
+    @property
+    def max_queue_bytes(self) -> int:
+        """Memory bound of waiting requests in bytes."""
+        return self.max_queue_mib * MEBIBYTE
+
+    @property
+    def max_image_pixels(self) -> int:
+        """Picture limit in pixels."""
+        return int(self.max_image_megapixels * 1_000_000)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.default_deadline_ms > self.max_deadline_ms:
+            raise ValueError("default_deadline_ms is above max_deadline_ms: lower the one or raise the other")
+        if 1 not in self.batch_sizes:
+            raise ValueError("batch_sizes must hold 1: a lone request runs alone, nothing is padded")
+        return self
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Settings from the environment, with keyword overrides on top (None means: not given).
+
+    Raises:
+        SettingsInvalid: an unknown LINESIDE_ variable (with the nearest known one) or a bad value.
+    """
+    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    for variable in sorted(os.environ):
+        if variable.startswith(PREFIX) and variable not in known:
+            near = difflib.get_close_matches(variable, known, n=1)
+            hint = f"; did you mean {near[0]}?" if near else f"; known: {', '.join(sorted(known))}"
+            raise SettingsInvalid(f"unknown setting {variable}{hint}")
+    try:
+        return Settings(**{name: value for name, value in overrides.items() if value is not None})
+    except ValidationError as error:
+        lines = [f"{PREFIX}{'.'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors()]
+        raise SettingsInvalid("; ".join(lines)) from error

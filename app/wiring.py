@@ -1,0 +1,1 @@
+"""Settings to a running service; the only place that builds things."""
