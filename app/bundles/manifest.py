@@ -27,6 +27,7 @@ from pydantic import (
     field_validator,
 )
 
+from app.bundles.files import one_line, plain_file_name
 from app.bundles.problems import Keys, did_you_mean, in_one_message, listed, nearest, readable_problems
 from app.domain import (
     Anchor,
@@ -64,19 +65,10 @@ def _fraction(value: object) -> object:
     return float(parts[1]) / float(parts[2])
 
 
-def _one_line(text: str) -> str:
-    if text != text.strip() or not text.isprintable():
-        raise ValueError("no blanks at the ends, no line breaks or control characters")
-    return text
-
-
-def _plain_file_name(name: str) -> str:
-    """Inside the bundle's own folder: a name that says so on every system."""
-    if name.startswith(".") or re.search(r'[/\\:*?"<>|]', name):
-        raise ValueError("write the plain name of a file beside model.toml, without any folder")
+def _weights_name(name: str) -> str:
     if name in {MANIFEST_FILE, "golden"}:
         raise ValueError("this name is taken by another part of the bundle")
-    return _one_line(name)
+    return plain_file_name(name)
 
 
 def _odd(number: int) -> int:
@@ -98,7 +90,7 @@ Fraction = Annotated[float, Strict(), Field(allow_inf_nan=False, ge=0, le=1)]
 Pixels = Annotated[int, Strict(), Field(ge=1, le=4096)]
 Width = Annotated[int, Strict(), Field(ge=1, le=65536)]
 Grey = Annotated[int, Strict(), Field(ge=0, le=255)]
-Line = Annotated[str, Strict(), Field(min_length=1, max_length=255), AfterValidator(_one_line)]
+Line = Annotated[str, Strict(), Field(min_length=1, max_length=255), AfterValidator(one_line)]
 Text = Annotated[str, Strict(), Field(min_length=1, max_length=10_000)]
 Dropout = Annotated[float, Strict(), Field(allow_inf_nan=False, ge=0, lt=1)]
 # Strict(False): TOML has lists, not tuples. The lengths are bounds, not types, so that the message counts.
@@ -319,9 +311,9 @@ class Manifest(Table):
     """model.toml."""
 
     architecture: Annotated[str, Strict(), Field(max_length=128, pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]*$")]
-    weights: Annotated[
-        str, Strict(), Field(min_length=1, max_length=255), AfterValidator(_plain_file_name)
-    ] = "weights.safetensors"
+    weights: Annotated[str, Strict(), Field(min_length=1, max_length=255), AfterValidator(_weights_name)] = (
+        "weights.safetensors"
+    )
     classes: Annotated[
         tuple[Line, ...], Strict(False), Field(min_length=2), AfterValidator(_without_repetition)
     ]

@@ -81,7 +81,7 @@ def _sentence(entry: Any, keys: Keys) -> str:
     path: tuple[int | str, ...] = entry["loc"]
     context: dict[str, Any] = entry.get("ctx", {})
     value = entry["input"]
-    is_value = f"{_place(path)} is {_shown(value)}"
+    is_value = f"{_place(path) or 'the file'} is {_shown(value)}"
     match entry["type"]:
         case "extra_forbidden":
             sentence = _unknown_key(str(path[-1]), path[:-1], keys)
@@ -104,6 +104,8 @@ def _sentence(entry: Any, keys: Keys) -> str:
             sentence = f"{is_value}: letters, digits, dots, dashes and underscores only"
         case "model_type" | "model_attributes_type" | "dict_type":
             sentence = f"{is_value}, needed: a table"
+        case "json_invalid":
+            sentence = f"not valid JSON: {context['error']}"
         case "tuple_type":
             sentence = f"{is_value}, needed: a list"
         case _:
