@@ -1,0 +1,315 @@
+"""What the queue promises, with a device that the test holds in its hand."""
+
+import asyncio
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+
+import pytest
+
+from app.errors import DeadlineExceeded, InferenceFailed, QueueFull, ShuttingDown
+from app.serving.batcher import Answer, Batcher
+
+
+class Device:
+    """Doubles numbers; runs one batch each time the test allows it. Negative numbers are poison."""
+
+    def __init__(self, *, held: bool = False) -> None:
+        self.batches: list[list[int]] = []
+        self._allowed = threading.Semaphore(0)
+        self._held = held
+        self._entered = threading.Semaphore(0)
+
+    def run(self, entries: Sequence[int]) -> Sequence[int | Exception]:
+        self.batches.append(list(entries))
+        self._entered.release()
+        if self._held:
+            assert self._allowed.acquire(timeout=10)
+        if any(entry < 0 for entry in entries):
+            raise ValueError("poison")
+        return [ArithmeticError("own error") if entry == 0 else 2 * entry for entry in entries]
+
+    def allow(self, batches: int = 1) -> None:
+        self._allowed.release(batches)
+
+    def let_go(self) -> None:
+        self._held = False
+        self._allowed.release(100)
+
+    async def entered(self) -> None:
+        assert await asyncio.to_thread(self._entered.acquire, timeout=10)
+
+
+@asynccontextmanager
+async def running_batcher(
+    device: Device,
+    *,
+    sizes: Sequence[int] = (1, 2, 4),
+    max_entries: int = 100,
+    max_bytes: int = 1000,
+    on_batch: Callable[[int], None] = lambda _size: None,
+) -> AsyncIterator[Batcher[int, int]]:
+    batcher = Batcher[int, int](
+        "test",
+        device.run,
+        batch_sizes=sizes,
+        max_entries=max_entries,
+        max_bytes=max_bytes,
+        on_batch=on_batch,
+    )
+    batcher.start()
+    try:
+        yield batcher
+    finally:
+        device.let_go()
+        assert await batcher.close(timeout_s=10)
+
+
+def call(batcher: Batcher[int, int], entry: int, *, within_s: float = 30.0) -> "asyncio.Task[Answer[int]]":
+    return asyncio.create_task(batcher.submit(entry, byte_count=10, deadline=time.monotonic() + within_s))
+
+
+async def queued(batcher: Batcher[int, int], entries: int) -> None:
+    """Wait until that many entries wait or run."""
+    for _ in range(1000):
+        if batcher.entry_count == entries:
+            return
+        await asyncio.sleep(0.001)
+    raise AssertionError(f"{batcher.entry_count} entries, not {entries}")
+
+
+async def test_idle_device_starts_at_once_with_a_lone_entry() -> None:
+    """No waiting window: the first entry runs alone while later ones gather."""
+    device = Device(held=True)
+    async with running_batcher(device) as batcher:
+        first = call(batcher, 1)
+        await device.entered()
+        rest = [call(batcher, n) for n in (2, 3, 4, 5)]
+        await queued(batcher, 5)
+
+        device.let_go()
+        answers = await asyncio.gather(first, *rest)
+
+    assert device.batches == [[1], [2, 3, 4, 5]]
+    assert [answer.result for answer in answers] == [2, 4, 6, 8, 10]
+    assert [answer.batch_size for answer in answers] == [1, 4, 4, 4, 4]
+
+
+async def test_only_warmed_sizes_run_and_nothing_is_padded() -> None:
+    """Seven waiting entries run as 4 + 2 + 1."""
+    device = Device(held=True)
+    async with running_batcher(device) as batcher:
+        calls = [call(batcher, 1)]
+        await device.entered()
+        calls += [call(batcher, n) for n in range(2, 9)]
+        await queued(batcher, 8)
+        device.let_go()
+        await asyncio.gather(*calls)
+
+    assert [len(batch) for batch in device.batches] == [1, 4, 2, 1]
+
+
+async def test_client_that_leaves_does_not_hurt_its_neighbours_and_is_not_computed() -> None:
+    """Cancelling one queued call frees its slot at once; the rest of its batch is answered."""
+    device = Device(held=True)
+    async with running_batcher(device) as batcher:
+        running = call(batcher, 1)
+        await device.entered()
+        calls = [call(batcher, n) for n in (2, 3, 4)]
+        await queued(batcher, 4)
+
+        calls[1].cancel()
+        await queued(batcher, 3)
+        device.let_go()
+
+        assert (await running).result == 2
+        assert [(await calls[0]).result, (await calls[2]).result] == [4, 8]
+    assert 3 not in [entry for batch in device.batches for entry in batch]
+
+
+async def test_client_that_leaves_while_its_batch_runs_hurts_nobody() -> None:
+    """The result of the one that left is dropped, its neighbour's is delivered."""
+    device = Device(held=True)
+    async with running_batcher(device) as batcher:
+        blocker = call(batcher, 9)
+        await device.entered()
+        calls = [call(batcher, n) for n in (1, 2)]
+        await queued(batcher, 3)
+        device.allow()
+        await device.entered()
+
+        calls[0].cancel()
+        device.allow()
+
+        assert (await calls[1]).result == 4
+        assert (await blocker).result == 18
+
+
+async def test_deadline_ends_a_waiting_entry_on_time_and_it_is_not_run() -> None:
+    """A busy device does not delay the refusal, and the work is dropped."""
+    device = Device(held=True)
+    async with running_batcher(device) as batcher:
+        running = call(batcher, 1)
+        await device.entered()
+        late = call(batcher, 2, within_s=0.05)
+
+        with pytest.raises(DeadlineExceeded):
+            await late
+        device.let_go()
+        await running
+
+    assert device.batches == [[1]]
+
+
+async def test_deadline_also_ends_an_entry_whose_batch_is_running() -> None:
+    """The caller is told at its deadline, not when the device is done."""
+    device = Device(held=True)
+    async with running_batcher(device) as batcher:
+        with pytest.raises(DeadlineExceeded):
+            await call(batcher, 1, within_s=0.05)
+        device.let_go()
+        assert (await call(batcher, 2)).result == 4
+
+
+async def test_deadline_that_has_passed_is_refused_at_once() -> None:
+    """Nothing is queued for an answer that cannot be in time."""
+    async with running_batcher(Device()) as batcher:
+        with pytest.raises(DeadlineExceeded, match="before the picture could be queued"):
+            await call(batcher, 1, within_s=-1.0)
+
+
+async def test_one_bad_entry_gets_its_own_error() -> None:
+    """An exception in a result's place belongs to that entry alone."""
+    device = Device(held=True)
+    async with running_batcher(device) as batcher:
+        blocker = call(batcher, 9)
+        await device.entered()
+        calls = [call(batcher, n) for n in (1, 0)]
+        await queued(batcher, 3)
+        device.let_go()
+        await blocker
+
+        assert (await calls[0]).result == 2
+        with pytest.raises(InferenceFailed) as failure:
+            await calls[1]
+    assert isinstance(failure.value.__cause__, ArithmeticError)
+
+
+async def test_batch_that_fails_is_tried_one_by_one_so_that_only_the_guilty_fail() -> None:
+    """The worker survives a raising device and the neighbours of a poisoned entry are answered."""
+    device = Device(held=True)
+    async with running_batcher(device) as batcher:
+        blocker = call(batcher, 9)
+        await device.entered()
+        calls = [call(batcher, n) for n in (1, -1, 3, 4)]
+        await queued(batcher, 5)
+        device.let_go()
+        await blocker
+
+        outcomes = await asyncio.gather(*calls, return_exceptions=True)
+
+        assert [o.result for o in outcomes if isinstance(o, Answer)] == [2, 6, 8]
+        assert isinstance(outcomes[1], InferenceFailed)
+        assert batcher.is_alive
+        assert (await call(batcher, 5)).result == 10
+
+
+async def test_device_that_returns_too_few_results_fails_the_batch_not_the_worker() -> None:
+    """A wrong count is an error of each entry, never a silent shift of answers."""
+    batcher = Batcher[int, int]("test", lambda _entries: [], batch_sizes=[1], max_entries=9, max_bytes=99)
+    batcher.start()
+
+    with pytest.raises(InferenceFailed):
+        await batcher.submit(1, byte_count=1, deadline=time.monotonic() + 5)
+
+    assert batcher.is_alive
+    assert await batcher.close(timeout_s=5)
+
+
+async def test_observer_that_raises_costs_no_answer() -> None:
+    """Metrics are told after the answers are out."""
+
+    def broken(_size: int) -> None:
+        raise RuntimeError("metrics are down")
+
+    async with running_batcher(Device(), on_batch=broken) as batcher:
+        assert [(await call(batcher, n)).result for n in (1, 2)] == [2, 4]
+
+
+@pytest.mark.parametrize(("max_entries", "max_bytes"), [(2, 1000), (100, 20)])
+async def test_full_queue_refuses_at_once(max_entries: int, max_bytes: int) -> None:
+    """Bounded by entries and by bytes, both without waiting; room is there again after an answer."""
+    device = Device(held=True)
+    async with running_batcher(device, max_entries=max_entries, max_bytes=max_bytes) as batcher:
+        calls = [call(batcher, n) for n in (1, 2)]
+        await queued(batcher, 2)
+
+        with pytest.raises(QueueFull) as refusal:
+            await call(batcher, 3)
+        device.let_go()
+        await asyncio.gather(*calls)
+
+        assert refusal.value.retry_after_s >= 0
+        assert (await call(batcher, 4)).result == 8
+
+
+async def test_wait_that_would_outlast_the_deadline_is_refused_at_once() -> None:
+    """Once the device's speed is known, an entry that cannot be in time is not queued."""
+    device = Device()
+    original = device.run
+
+    def slow(entries: Sequence[int]) -> Sequence[int | Exception]:
+        time.sleep(0.1)
+        return original(entries)
+
+    batcher = Batcher[int, int]("test", slow, batch_sizes=[1], max_entries=99, max_bytes=9999)
+    batcher.start()
+    await call(batcher, 1)
+    calls = [call(batcher, n) for n in range(5)]
+    await queued(batcher, 5)
+
+    with pytest.raises(QueueFull, match="allow a longer deadline"):
+        await call(batcher, 7, within_s=0.2)
+
+    assert not any(isinstance(o, QueueFull) for o in await asyncio.gather(*calls, return_exceptions=True))
+    assert (await call(batcher, 7, within_s=0.5)).result == 14
+    assert await batcher.close(timeout_s=5)
+
+
+async def test_closing_answers_what_was_accepted_and_refuses_the_rest() -> None:
+    """Drain: no accepted entry is lost."""
+    device = Device(held=True)
+    async with running_batcher(device) as batcher:
+        calls = [call(batcher, n) for n in (1, 2, 3)]
+        await queued(batcher, 3)
+
+        closing = asyncio.create_task(batcher.close(timeout_s=10))
+        await asyncio.sleep(0)
+        with pytest.raises(ShuttingDown):
+            await call(batcher, 4)
+        device.let_go()
+
+        assert [answer.result for answer in await asyncio.gather(*calls)] == [2, 4, 6]
+        assert await closing
+        assert not batcher.is_alive
+
+
+async def test_busy_time_tells_a_hanging_device_from_an_idle_one() -> None:
+    """Readiness asks the worker: idle is 0, a running batch grows."""
+    device = Device(held=True)
+    async with running_batcher(device) as batcher:
+        assert batcher.busy_s() == 0.0
+        running = call(batcher, 1)
+        await device.entered()
+        await asyncio.sleep(0.02)
+
+        assert batcher.busy_s() >= 0.015
+        device.let_go()
+        await running
+
+
+def test_sizes_without_one_are_refused() -> None:
+    """A lone entry must have a size to run at."""
+    with pytest.raises(ValueError, match="must hold 1"):
+        Batcher[int, int]("test", list, batch_sizes=[2], max_entries=1, max_bytes=1)

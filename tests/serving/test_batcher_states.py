@@ -1,0 +1,137 @@
+"""The batcher's state machine: whatever clients and device do, every accepted entry ends exactly once."""
+
+import asyncio
+import threading
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from app.errors import DeadlineExceeded, InferenceFailed, QueueFull
+from app.serving.batcher import Answer, Batcher
+
+SIZES = (1, 2, 4)
+MAX_ENTRIES = 8
+MAX_BYTES = 60
+
+
+@dataclass(frozen=True)
+class Job:
+    number: int
+    kind: str  # good | own_error | poison
+
+
+@dataclass
+class Call:
+    job: Job
+    task: "asyncio.Task[Answer[int]]"
+    deadline: float
+    was_cancelled_in_queue: bool = False
+
+
+@dataclass
+class GatedDevice:
+    """Runs one batch for each permit."""
+
+    permits: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
+    started: list[list[Job]] = field(default_factory=list)
+
+    def run(self, jobs: Sequence[Job]) -> Sequence[int | Exception]:
+        self.started.append(list(jobs))
+        assert self.permits.acquire(timeout=20)
+        if any(job.kind == "poison" for job in jobs):
+            raise ValueError("poison")
+        return [job.number if job.kind == "good" else ArithmeticError() for job in jobs]
+
+
+class BatcherStates(RuleBasedStateMachine):
+    def __init__(self) -> None:
+        super().__init__()
+        self.runner = asyncio.Runner()
+        self.loop = self.runner.get_loop()
+        self.device = GatedDevice()
+        self.batcher = Batcher[Job, int](
+            "states", self.device.run, batch_sizes=SIZES, max_entries=MAX_ENTRIES, max_bytes=MAX_BYTES
+        )
+        self.batcher.start()
+        self.calls: list[Call] = []
+
+    def turn(self, seconds: float = 0.002) -> None:
+        """Let the loop and the worker take a few steps."""
+        self.runner.run(asyncio.sleep(seconds))
+
+    @rule(
+        kind=st.sampled_from(["good", "good", "good", "own_error", "poison"]),
+        byte_count=st.integers(1, 20),
+        is_hurried=st.booleans(),
+    )
+    def submit(self, kind: str, byte_count: int, is_hurried: bool) -> None:
+        deadline = time.monotonic() + (0.01 if is_hurried else 60)
+        job = Job(len(self.calls), kind)
+        task = self.loop.create_task(self.batcher.submit(job, byte_count=byte_count, deadline=deadline))
+        self.calls.append(Call(job, task, deadline))
+        self.turn()
+
+    @rule(choice=st.randoms(use_true_random=False))
+    def leave(self, choice) -> None:
+        pending = [call for call in self.calls if not call.task.done()]
+        if pending:
+            call = choice.choice(pending)
+            ran = {job.number for batch in self.device.started for job in batch}
+            call.was_cancelled_in_queue = call.job.number not in ran
+            call.task.cancel()
+            self.turn()
+
+    @rule(batches=st.integers(1, 3))
+    def device_finishes(self, batches: int) -> None:
+        self.device.permits.release(batches)
+        self.turn()
+
+    @rule()
+    def time_passes(self) -> None:
+        self.turn(0.012)
+
+    @invariant()
+    def bounds_hold(self) -> None:
+        unfinished = sum(not call.task.done() for call in self.calls)
+        assert self.batcher.entry_count == unfinished <= MAX_ENTRIES
+        assert self.batcher.is_alive
+
+    async def outcomes(self) -> list[object]:
+        return await asyncio.gather(*(call.task for call in self.calls), return_exceptions=True)
+
+    def teardown(self) -> None:
+        self.device.permits.release(1000)
+        with self.runner:
+            assert self.runner.run(self.batcher.close(timeout_s=20))
+            outcomes = self.runner.run(self.outcomes())
+        runs = Counter(job.number for batch in self.device.started for job in batch)
+        for call, outcome in zip(self.calls, outcomes, strict=True):
+            job = call.job
+            match outcome:
+                case Answer():
+                    assert job.kind == "good"
+                    assert outcome.result == job.number
+                    assert outcome.batch_size in SIZES
+                case InferenceFailed():
+                    assert job.kind in {"own_error", "poison"}
+                case DeadlineExceeded():
+                    assert time.monotonic() >= call.deadline
+                case QueueFull():
+                    assert runs[job.number] == 0
+                case asyncio.CancelledError():
+                    assert not call.was_cancelled_in_queue or runs[job.number] == 0
+                case _:
+                    raise AssertionError(f"job {job} ended as {outcome!r}")
+            # Once in a batch, and once alone if that batch was poisoned.
+            assert runs[job.number] <= 2
+        assert all(len(batch) in SIZES for batch in self.device.started)
+        assert self.batcher.entry_count == 0
+
+
+TestBatcherStates = BatcherStates.TestCase
+TestBatcherStates.settings = settings(max_examples=25, stateful_step_count=25, deadline=None)
