@@ -69,8 +69,8 @@ class Servable(nn.Module):
         pixels = images.permute(0, 3, 1, 2).to(torch.float32)
         if self.spec.normalisation.channels == "BGR":
             pixels = pixels.flip(1)
-        # Operation by operation what ToTensor and Normalize do: folded into one gain and one offset, the
-        # last bit differs, and fifty layers of wide_resnet50_2 made 1e-5 of a logit of it.
+        # Operation by operation what ToTensor and Normalize do (v2.ToDtype multiplies: a last bit apart).
+        # Folded into one gain and one offset, logits moved by up to 1e-5 of the largest.
         scaled = pixels * self.spec.normalisation.scale if self.divisor is None else pixels / self.divisor
         return (scaled - self.mean) / self.std
 
