@@ -9,6 +9,7 @@ renamed here. Knows the architectures by name, to say which one would have fitte
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -219,7 +220,8 @@ def _head_words(head: HeadSpec, class_count: int) -> str:
             return f"a conv_cam head (kernel_size = {kernel_size}, channels = {width}) of {classes}"
 
 
-def _trunk_shapes(architecture: Architecture) -> dict[str, Shape]:
+@cache
+def _trunk_shapes(architecture: Architecture) -> Mapping[str, Shape]:
     with torch.device("meta"):
         trunk = architecture.build_trunk()
     return {
