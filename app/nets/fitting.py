@@ -179,8 +179,11 @@ def _hints(state: Mapping[str, Tensor], spec: NetworkSpec) -> list[str]:
         return hints
     found = head_found(bare)
     if found is None:
-        if not any(name.startswith("fc.") for name in bare):
-            hints.append("the trunk fits; the head is missing or not named `fc`")
+        is_there = any(name.startswith("fc.") for name in bare)
+        hints.append(
+            "the trunk fits; the head in the file is "
+            + ("none of linear, mlp and conv_cam" if is_there else "missing, or not named `fc`")
+        )
         return hints
     head, class_count = found
     if _same_but_for_classes(head, spec.head, class_count):

@@ -23,3 +23,9 @@ def calibrate(model: nn.Module, *, size: int) -> nn.Module:
 def calibrated() -> Callable[..., nn.Module]:
     torch.manual_seed(0)
     return calibrate
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> None:
+    """Networks this small gain nothing from more; beside other work the suite took five times as long."""
+    torch.set_num_threads(1)

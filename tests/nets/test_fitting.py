@@ -84,6 +84,16 @@ def test_a_head_of_another_kind_is_described(declared: HeadSpec, in_file: HeadSp
     assert f"the head in the file is {words}" in refusal(spec_of(declared), state_of(in_file))
 
 
+def test_a_head_that_cannot_be_served_is_told_from_one_that_is_missing() -> None:
+    state = state_of()
+    weight, bias = state.pop("fc.weight"), state.pop("fc.bias")
+
+    assert "missing, or not named `fc`" in refusal(
+        spec_of(), {**state, "classifier.weight": weight, "classifier.bias": bias}
+    )
+    assert "none of linear, mlp and conv_cam" in refusal(spec_of(), {**state, "fc.0.weight": bias})
+
+
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_a_tensor_that_is_not_finite_is_refused_by_name(value: float) -> None:
     state = state_of()
