@@ -109,3 +109,9 @@ class TorchEngine:
         staged = self._staging[:count]
         staged.copy_(images)
         return staged.to(self._device, non_blocking=True)
+
+
+def use_threads(count: int | None) -> None:
+    """Threads of one forward pass on the CPU, for the whole process; None leaves torch's own choice."""
+    if count is not None:
+        torch.set_num_threads(count)
