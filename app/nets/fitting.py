@@ -9,6 +9,7 @@ renamed here. Knows the architectures by name, to say which one would have fitte
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -178,8 +179,11 @@ def _hints(state: Mapping[str, Tensor], spec: NetworkSpec) -> list[str]:
         return hints
     found = head_found(bare)
     if found is None:
-        if not any(name.startswith("fc.") for name in bare):
-            hints.append("the trunk fits; the head is missing or not named `fc`")
+        is_there = any(name.startswith("fc.") for name in bare)
+        hints.append(
+            "the trunk fits; the head in the file is "
+            + ("none of linear, mlp and conv_cam" if is_there else "missing, or not named `fc`")
+        )
         return hints
     head, class_count = found
     if _same_but_for_classes(head, spec.head, class_count):
@@ -219,7 +223,8 @@ def _head_words(head: HeadSpec, class_count: int) -> str:
             return f"a conv_cam head (kernel_size = {kernel_size}, channels = {width}) of {classes}"
 
 
-def _trunk_shapes(architecture: Architecture) -> dict[str, Shape]:
+@cache
+def _trunk_shapes(architecture: Architecture) -> Mapping[str, Shape]:
     with torch.device("meta"):
         trunk = architecture.build_trunk()
     return {

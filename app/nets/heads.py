@@ -11,6 +11,7 @@ Knows nothing of trunks or pixels.
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import cast
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - its name everywhere
@@ -121,7 +122,7 @@ class AverageMlp(Head):
         """(B, C, h', w') -> logits (B, K), evidence (B, K, h', w')."""
         logits, masks = self._pooled(features)
         gradient, _ = self._gradient_and_bias(masks)
-        evidence = torch.bmm(gradient, features.flatten(2)).unflatten(2, features.shape[2:])
+        evidence = torch.einsum("bkc,bchw->bkhw", gradient, features)
         return logits, evidence
 
     def pooled_logits(self, features: Tensor) -> Tensor:
@@ -135,17 +136,21 @@ class AverageMlp(Head):
 
     def _pooled(self, features: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Logits (B, K), and per hidden layer which ReLUs are open, (B, width) as 0.0 or 1.0."""
+        *earlier, last = self._linears()
         values = features.mean(dim=(2, 3))
         masks: list[Tensor] = []
-        for layer in self.layers[:-1]:
+        for layer in earlier:
             values = layer(values)
             masks.append((values > 0).to(values.dtype))
             values = F.relu(values)
-        return self.layers[-1](values), masks
+        return last(values), masks
+
+    def _linears(self) -> list[nn.Linear]:
+        return [cast("nn.Linear", layer) for layer in self.layers]
 
     def _gradient_and_bias(self, masks: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """(B, K, C) and (B, K), from the last layer back to the first."""
-        *earlier, last = self.layers
+        *earlier, last = self._linears()
         batch = masks[0].shape[0]
         gradient = last.weight.expand(batch, -1, -1)  # (B, K, width)
         bias = last.bias.expand(batch, -1)

@@ -29,8 +29,8 @@ SUM_RULE_TOLERANCE = 1e-4
 class Servable(nn.Module):
     """A trunk and a head behind the normalisation that the training used."""
 
-    gain: Tensor
-    offset: Tensor
+    mean: Tensor
+    std: Tensor
 
     def __init__(
         self,
@@ -49,10 +49,10 @@ class Servable(nn.Module):
         """Whose cells the evidence's cells are, in the script's names."""
         self.script_names = script_names
         """The head's layers -> their names in the training script's model."""
-        gain, offset = _gain_and_offset(spec.normalisation)
+        self.divisor = _divisor(spec.normalisation)
         # Not persistent: they belong to the manifest, not to the weights.
-        self.register_buffer("gain", gain, persistent=False)
-        self.register_buffer("offset", offset, persistent=False)
+        self.register_buffer("mean", _per_channel(spec.normalisation.mean), persistent=False)
+        self.register_buffer("std", _per_channel(spec.normalisation.std), persistent=False)
 
     @property
     def evidence_kind(self) -> EvidenceKind:
@@ -69,7 +69,10 @@ class Servable(nn.Module):
         pixels = images.permute(0, 3, 1, 2).to(torch.float32)
         if self.spec.normalisation.channels == "BGR":
             pixels = pixels.flip(1)
-        return pixels * self.gain + self.offset
+        # Operation by operation what ToTensor and Normalize do (v2.ToDtype multiplies: a last bit apart).
+        # Folded into one gain and one offset, logits moved by up to 1e-5 of the largest.
+        scaled = pixels * self.spec.normalisation.scale if self.divisor is None else pixels / self.divisor
+        return (scaled - self.mean) / self.std
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """(B, h, w, 3) uint8 RGB -> logits (B, K), evidence (B, K, h', w'), both float32."""
@@ -132,7 +135,6 @@ def load_servable(spec: NetworkSpec, state: Mapping[str, Tensor]) -> Servable:
     shapes = {names[name]: tuple(tensor.shape) for name, tensor in servable.state_dict().items()}
     tensors = fitted(shapes, state, spec)
     servable.load_state_dict({own: tensors[name] for own, name in names.items()}, strict=True, assign=True)
-    servable.gain, servable.offset = _gain_and_offset(spec.normalisation)
     return servable.eval().requires_grad_(requires_grad=False)
 
 
@@ -167,7 +169,7 @@ def check_sum_rule(servable: Servable, images: Tensor | None = None) -> SumRule:
         raise ValueError("check_sum_rule needs eval mode: training changes batch statistics")
     if images is None:
         images = noise_images(servable.spec.input_size)
-    features = servable.trunk(servable.normalised(images.to(servable.gain.device)))
+    features = servable.trunk(servable.normalised(images.to(servable.mean.device)))
     logits, evidence = servable.head(features)
     explained = servable.head.bias_of(features) + evidence.mean(dim=(2, 3))
     pooled = servable.head.pooled_logits(features)
@@ -182,15 +184,17 @@ def check_sum_rule(servable: Servable, images: Tensor | None = None) -> SumRule:
     return SumRule(kind=servable.evidence_kind, max_relative_error=error)
 
 
-def _gain_and_offset(normalisation: Normalisation) -> tuple[Tensor, Tensor]:
-    """(pixel * scale - mean) / std as pixel * gain + offset, each (1, 3, 1, 1), rounded to float32 once."""
-    mean, std = normalisation.mean, normalisation.std
-    if not all(math.isfinite(value) for value in (normalisation.scale, *mean, *std)) or 0.0 in std:
+def _divisor(normalisation: Normalisation) -> float | None:
+    """255.0 for a scale of 1/255: dividing is what training did; None where the scale is no such fraction."""
+    numbers = (normalisation.scale, *normalisation.mean, *normalisation.std)
+    if not all(math.isfinite(number) for number in numbers) or 0.0 in normalisation.std:
         raise ManifestInvalid("scale, mean and std must be finite, and std not zero")
-    gain = [normalisation.scale / deviation for deviation in std]
-    offset = [-centre / deviation for centre, deviation in zip(mean, std, strict=True)]
-    shape = (1, 3, 1, 1)
-    return (
-        torch.tensor(gain, dtype=torch.float32, device="cpu").reshape(shape),
-        torch.tensor(offset, dtype=torch.float32, device="cpu").reshape(shape),
-    )
+    if normalisation.scale == 0.0:
+        raise ManifestInvalid("a scale of zero leaves nothing to see")
+    whole = float(round(1.0 / normalisation.scale))
+    return whole if whole and math.isclose(1.0 / whole, normalisation.scale, rel_tol=1e-6) else None
+
+
+def _per_channel(values: tuple[float, float, float]) -> Tensor:
+    """(1, 3, 1, 1), on the CPU even while the weights are built on the meta device."""
+    return torch.tensor(values, dtype=torch.float32, device="cpu").reshape(1, 3, 1, 1)
