@@ -236,7 +236,7 @@ def near_half(draw: ImageDraw.ImageDraw, place: Place, rng: np.random.Generator)
         at = np.array([rng.uniform(10, 740), rng.uniform(0, 270)])
         scratch = curve(np.stack([at, at + rng.normal(0, 5, 2), at + rng.normal(0, 9, 2)]), samples=5)
         fill(
-            draw, place(ribbon(scratch, (1, rng.uniform(2, 5), 1))), (168, 64, 50, int(rng.integers(60, 170)))
+            draw, place(ribbon(scratch, (1, rng.uniform(2, 5), 1))), (176, 84, 66, int(rng.integers(40, 130)))
         )
     for number in range(int(rng.integers(3, 7))):  # folds that run to the tail
         x = 372 + number * rng.uniform(15, 25)

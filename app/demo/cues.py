@@ -17,7 +17,7 @@ CENTRE = (466.0, 418.0)
 
 DARK: Colour = (108, 46, 42)
 MIDDLE: Colour = (178, 96, 84)
-PALE: Colour = (240, 206, 188)
+PALE: Colour = (232, 196, 176)
 
 
 def cue(draw: ImageDraw.ImageDraw, place: Place, class_name: str, rng: np.random.Generator) -> None:
