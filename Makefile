@@ -44,6 +44,10 @@ test-docker: .venv/.dev ## build the image, run it, post to it
 demo-model: .venv/.dev ## paint carcasses and train models/carcass-demo/1 anew
 	$(BIN)/python -m app.demo
 
+.PHONY: docs
+docs: .venv/.dev ## write docs/configuration.md anew from app/settings.py
+	$(BIN)/lineside configuration > docs/configuration.md
+
 .PHONY: lock
 lock: .uv/uv ## resolve both lock files anew
 	$(UV) pip compile -q --universal --generate-hashes --no-header pyproject.toml -o requirements.lock

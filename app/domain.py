@@ -7,6 +7,9 @@ pixel, so a pixel's centre is at index + 0.5.
 from dataclasses import dataclass, field
 from typing import Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos", "box", "hamming"]
 Anchor = Literal[
     "center", "top_left", "top", "top_right", "left", "right", "bottom_left", "bottom", "bottom_right"
@@ -207,3 +210,32 @@ class Prediction:
     timings: Timings
     warnings: tuple[str, ...]
     cam: EncodedPicture | None
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceMap:
+    """One class's map over the grid of cells: logit = bias + mean(values)."""
+
+    values: NDArray[np.float32]
+    """(rows, cols), logit units, signed."""
+    bias: float
+    positive_fraction: float
+    """Share of cells that speak for the class."""
+    status: Literal["ok", "no_positive_evidence"]
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """The answer to POST /explain, beside its prediction."""
+
+    method: str
+    kind: EvidenceKind
+    equivalent_to: tuple[str, ...]
+    layer: str
+    target: ClassScore
+    map: EvidenceMap
+    cell_to_picture: Affine
+    """From grid coordinates (0.0 is the outer edge of the first cell) to the picture's pixels."""
+    field_of_view: tuple[float, float, float, float]
+    """What the network saw of the picture, x0, y0, x1, y1 in its pixels."""
+    input_size: Size

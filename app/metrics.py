@@ -1,1 +1,102 @@
-"""Every Prometheus metric, declared together."""
+"""Every Prometheus metric, declared together; one registry per server, none global."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+
+from app.domain import ModelIdentity, Timings
+
+STAGE_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+"""From a resize (1 ms) to the slowest line's pitch (9 s)."""
+
+BATCH_BUCKETS = (1, 2, 4, 8, 16, 32, 64)
+
+
+class Metrics:
+    """What the server counts and times."""
+
+    media_type = CONTENT_TYPE_LATEST
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._requests = Counter(
+            "lineside_requests",
+            "Requests by route, model and status; the model is empty where none was resolved.",
+            ["route", "model", "status"],
+            registry=self.registry,
+        )
+        self._stages = Histogram(
+            "lineside_stage_seconds",
+            "Seconds that an answered request spent in each stage.",
+            ["stage"],
+            buckets=STAGE_BUCKETS_S,
+            registry=self.registry,
+        )
+        self._batch_size = Histogram(
+            "lineside_batch_size",
+            "Entries per batch that ran.",
+            ["model"],
+            buckets=BATCH_BUCKETS,
+            registry=self.registry,
+        )
+        self._queue_entries = Gauge(
+            "lineside_queue_entries",
+            "Entries that wait or run.",
+            ["model", "version"],
+            registry=self.registry,
+        )
+        self._refused = Counter(
+            "lineside_refused",
+            "Requests refused or given up, by the error's code.",
+            ["reason"],
+            registry=self.registry,
+        )
+        self._info = Gauge(
+            "lineside_model_info",
+            "1 for each loaded model, with what it runs on.",
+            ["model", "version", "digest", "device", "precision"],
+            registry=self.registry,
+        )
+        self._ready = Gauge(
+            "lineside_model_ready",
+            "1: proved and its worker alive; 0: loading, refused or stalled.",
+            ["model", "version"],
+            registry=self.registry,
+        )
+
+    def count_request(self, *, route: str, model: str, status: int) -> None:
+        """One finished request."""
+        self._requests.labels(route, model, str(status)).inc()
+
+    def time_stages(self, timings: Timings) -> None:
+        """The stages of one answered request."""
+        stages: Mapping[str, float] = asdict(timings)
+        for stage, milliseconds in stages.items():
+            self._stages.labels(stage).observe(milliseconds / 1000)
+
+    def count_refusal(self, reason: str) -> None:
+        """One request that ended in an error of this code."""
+        self._refused.labels(reason).inc()
+
+    def batch_observer(self, model: str) -> Callable[[int], None]:
+        """A function that is told each batch's size."""
+        child = self._batch_size.labels(model)
+        return child.observe
+
+    def watch_model(self, model: str, version: int, *, is_ready: Callable[[], bool]) -> None:
+        """Report a model's readiness at each scrape, from its first sight on."""
+        self._ready.labels(model, str(version)).set_function(lambda: float(is_ready()))
+
+    def add_model(
+        self, model: ModelIdentity, *, device: str, precision: str, entry_count: Callable[[], int]
+    ) -> None:
+        """Report a loaded model and its queue."""
+        version = str(model.version)
+        self._info.labels(model.name, version, model.digest, device, precision).set(1)
+        self._queue_entries.labels(model.name, version).set_function(lambda: float(entry_count()))
+
+    def render(self) -> bytes:
+        """The exposition text."""
+        return generate_latest(self.registry)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, ValidationError, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from app.errors import SettingsInvalid
 
@@ -25,7 +25,7 @@ class Settings(BaseSettings):
     )
 
     model_repository: Path = Path("models")
-    """Folder of bundles, <name>/<version>/; read at start-up, never written."""
+    """Folder of bundles, `<name>/<version>/`; read at start-up, never written."""
 
     host: str = "127.0.0.1"
     """Address to listen on. Only this machine by default; the container sets 0.0.0.0."""
@@ -58,14 +58,20 @@ class Settings(BaseSettings):
     """The only batch sizes that run; each is warmed before the model is ready, so none stalls later."""
 
     max_queue_entries: PositiveInt = 128
-    """Requests per model that may wait or run; above this they are refused at once, before their body is read.
+    """Images per model that may wait or run; above this, requests are refused before their body is read.
     Waiting longer than the line's pitch helps nobody."""
 
-    max_queue_mib: PositiveInt = 512
-    """Memory that waiting requests may hold (bodies, pictures kept for drawing); above this they are refused."""
+    max_queue_mib: PositiveInt = 256
+    """Memory of such images; 128 of 224 x 224 are 18 MiB."""
+
+    max_requests: PositiveInt = 256
+    """Requests inside the server, over all models: uploading, decoding, waiting, drawing. More are refused."""
+
+    max_request_mib: PositiveInt = 1024
+    """Memory of their bodies and of pictures kept for drawing; a request that needs more is refused."""
 
     max_body_mib: PositiveFloat = 32.0
-    """Largest upload; a 24-megapixel camera TIFF fits, a bomb does not. Refused while reading."""
+    """Largest upload; a 10-megapixel TIFF without compression fits. Larger ones are refused while they are read."""
 
     max_image_megapixels: Annotated[float, Field(gt=0, le=89)] = 50.0
     """Largest picture, told from its header. Pillow itself stops at 89 megapixels."""
@@ -101,8 +107,13 @@ class Settings(BaseSettings):
 
     @property
     def max_queue_bytes(self) -> int:
-        """Memory bound of waiting requests in bytes."""
+        """Memory bound of a queue in bytes."""
         return self.max_queue_mib * MEBIBYTE
+
+    @property
+    def max_request_bytes(self) -> int:
+        """Memory bound of requests in bytes."""
+        return self.max_request_mib * MEBIBYTE
 
     @property
     def max_image_pixels(self) -> int:
@@ -113,6 +124,8 @@ class Settings(BaseSettings):
     def _consistent(self) -> Self:
         if self.default_deadline_ms > self.max_deadline_ms:
             raise ValueError("default_deadline_ms is above max_deadline_ms: lower the one or raise the other")
+        if self.max_body_mib > self.max_request_mib:
+            raise ValueError("max_body_mib is above max_request_mib: no such body could ever be read")
         if 1 not in self.batch_sizes:
             raise ValueError("batch_sizes must hold 1: a lone request runs alone, nothing is padded")
         return self
@@ -135,3 +148,7 @@ def load_settings(**overrides: Any) -> Settings:
     except ValidationError as error:
         lines = [f"{PREFIX}{'.'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors()]
         raise SettingsInvalid("; ".join(lines)) from error
+    except SettingsError as error:
+        # Its message names the field; lists and tables are written as JSON.
+        name = str(error).partition('"')[2].partition('"')[0]
+        raise SettingsInvalid(f"{PREFIX}{name.upper()}: not valid JSON") from error

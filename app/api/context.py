@@ -1,0 +1,144 @@
+"""What is known of one request from its first byte to its last, and the one place that counts and logs it.
+
+ASGI middleware: gives the request its id and clock, answers errors that nobody expected, and when the
+response is out writes one log line and updates the metrics.
+"""
+
+import logging
+import re
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from ulid import ULID
+
+from app.api.problems import INTERNAL_DETAIL, problem
+from app.domain import Prediction, Timings
+from app.metrics import Metrics
+
+access_log = logging.getLogger("lineside.access")
+log = logging.getLogger(__name__)
+
+ACCEPTABLE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+CLIENT_LEFT = 499
+"""Logged and counted where the client left before its answer; never sent."""
+QUIET_ROUTES = frozenset({"/livez", "/readyz", "/metrics"})
+"""Asked every few seconds by machines; logged only when they fail."""
+
+
+@dataclass(slots=True)
+class RequestContext:
+    """One request."""
+
+    id: str
+    started: float
+    """time.monotonic() when its headers were in."""
+    model: str = ""
+    code: str | None = None
+    timings: Timings | None = None
+    status: int = 0
+    facts: dict[str, Any] = field(default_factory=dict)
+    """More for the log line."""
+
+    def answered(self, prediction: Prediction) -> None:
+        """Note what was answered."""
+        self.timings = prediction.timings
+        self.facts.update(
+            version=prediction.model.version,
+            digest=prediction.model.digest,
+            class_name=prediction.top.class_name,
+            probability=round(prediction.top.probability, 6),
+            batch_size=prediction.batch_size,
+            timings_ms={stage: round(ms, 2) for stage, ms in asdict(prediction.timings).items()},
+        )
+
+
+def context_of(request: Request) -> RequestContext:
+    """The context that the middleware made for this request."""
+    context: RequestContext = request.state.context
+    return context
+
+
+class ContextMiddleware:
+    """Outermost of ours; see the module's docstring.
+
+    Args:
+        app: the rest.
+        metrics: told of every finished request.
+        is_draining: while true, connections are closed after their answer, so that clients look elsewhere.
+    """
+
+    def __init__(self, app: ASGIApp, *, metrics: Metrics, is_draining: Callable[[], bool]) -> None:
+        self._app = app
+        self._metrics = metrics
+        self._is_draining = is_draining
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request, or pass a lifespan on."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        context = RequestContext(_request_id(Headers(scope=scope)), time.monotonic())
+        scope.setdefault("state", {})["context"] = context
+
+        async def send_with_id(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers["X-Request-Id"] = context.id
+                if self._is_draining():
+                    headers["Connection"] = "close"
+                # A status set before is the client that left: what is sent goes nowhere.
+                context.status = context.status or message["status"]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_with_id)
+        except Exception:
+            log.exception("unexpected error", extra={"id": context.id})
+            if context.status == 0:
+                context.code = "internal"
+                await problem("internal", INTERNAL_DETAIL, request_id=context.id)(
+                    scope, receive, send_with_id
+                )
+            else:
+                raise
+        finally:
+            self._record(scope, context)
+
+    def _record(self, scope: Scope, context: RequestContext) -> None:
+        route = getattr(scope.get("route"), "path", "")
+        self._metrics.count_request(route=route, model=context.model, status=context.status)
+        if context.code is not None:
+            self._metrics.count_refusal(context.code)
+        if context.timings is not None:
+            self._metrics.time_stages(context.timings)
+        if route in QUIET_ROUTES and context.status < 400:
+            return
+        client = scope.get("client")
+        access_log.info(
+            "%s %s %d",
+            scope["method"],
+            scope["path"],
+            context.status,
+            extra={
+                "id": context.id,
+                "method": scope["method"],
+                "path": scope["path"],
+                "status": context.status,
+                "code": context.code,
+                "model": context.model or None,
+                "client": client[0] if client else None,
+                "duration_ms": round((time.monotonic() - context.started) * 1000, 2),
+                **context.facts,
+            },
+        )
+
+
+def _request_id(headers: Headers) -> str:
+    """The client's own id if it is a plain word, else a new one that sorts by time."""
+    given = headers.get("x-request-id", "")
+    return given if ACCEPTABLE_ID.fullmatch(given) else str(ULID())

@@ -1,0 +1,297 @@
+"""POST /predict and POST /explain: query and body in, one answer out.
+
+Order matters: the query is checked, the model found and room taken before a byte of the body is read.
+"""
+
+import asyncio
+import base64
+import io
+import time
+from collections.abc import Coroutine
+from dataclasses import asdict
+from typing import Annotated, Any, Literal, TypeVar, cast
+from urllib.parse import quote
+
+import numpy as np
+from fastapi import APIRouter, Query, Request
+from starlette.responses import Response
+
+from app.api.context import CLIENT_LEFT, RequestContext, context_of
+from app.api.negotiation import preferred
+from app.api.problems import MEDIA_TYPE as PROBLEM_MEDIA_TYPE
+from app.api.schemas import (
+    ClassScoreReply,
+    ExplainQuery,
+    ExplainReply,
+    ExplanationReply,
+    GeometryReply,
+    GridReply,
+    ImageReply,
+    ModelReply,
+    PictureReply,
+    PredictionReply,
+    PredictQuery,
+    ProblemReply,
+    TargetReply,
+    TimingsReply,
+)
+from app.api.upload import ClientLeft, client_left, read_picture
+from app.domain import ClassScore, EncodedPicture, Explanation, Prediction
+from app.errors import DeadlineExceeded, InvalidRequest
+from app.serving.service import OverlayStyle, Service, Ticket
+from app.settings import Settings
+
+router = APIRouter(tags=["inference"])
+ReplyT = TypeVar("ReplyT")
+
+JSON = "application/json"
+NPY = "application/x-npy"
+PICTURES = ("image/jpeg", "image/png", "image/webp")
+UPLOADS = ("image/jpeg", "image/png", "image/tiff", "image/bmp", "image/webp", "application/octet-stream")
+
+BINARY = {"schema": {"type": "string", "format": "binary"}}
+REQUEST_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "description": "The picture: its bytes as the body, or multipart/form-data with one part `file`. "
+        "The bytes are sniffed; the declared type is not trusted.",
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["file"],
+                    "properties": {"file": {"type": "string", "format": "binary"}},
+                }
+            },
+            **dict.fromkeys(UPLOADS, BINARY),
+        },
+    }
+}
+PROBLEM = {
+    "model": ProblemReply,
+    "content": {
+        PROBLEM_MEDIA_TYPE: {
+            "example": {
+                "type": "about:blank",
+                "title": "The picture cannot be read",
+                "status": 422,
+                "detail": "not a readable image: the file ends early",
+                "code": "unreadable_image",
+                "id": "01KAMZ1X7Q3C9V6J8D2R4T5W6Y",
+            }
+        }
+    },
+}
+PROBLEMS: dict[int | str, dict[str, Any]] = {
+    404: {"description": "`unknown_model`", **PROBLEM},
+    413: {"description": "`body_too_large`, `image_too_large`", **PROBLEM},
+    415: {"description": "`unsupported_image`", **PROBLEM},
+    422: {"description": "`invalid_request`, `unreadable_image`, `unknown_class`", **PROBLEM},
+    500: {"description": "`internal`", **PROBLEM},
+    503: {"description": "`queue_full`, `not_ready`, `shutting_down`, with Retry-After", **PROBLEM},
+    504: {"description": "`deadline_exceeded`", **PROBLEM},
+}
+
+
+@router.post(
+    "/predict",
+    response_model=PredictionReply,
+    responses=PROBLEMS,
+    openapi_extra=REQUEST_BODY,
+    summary="Classify one picture",
+)
+async def predict(request: Request, query: Annotated[PredictQuery, Query()]) -> Response:
+    """The class, its probability and the next best ones; with `cam=true` also the overlay that shows why."""
+    settings: Settings = request.app.state.settings
+    service: Service = request.app.state.service
+    context = context_of(request)
+    with _admit(service, settings, context, query) as ticket:
+        body = await _read(request, ticket, settings)
+        overlay = OverlayStyle(max_side_px=settings.max_overlay_side_px) if query.cam else None
+        prediction = await _unless_client_left(
+            request, service.predict(ticket, body, top_k=query.top_k, overlay=overlay)
+        )
+    context.answered(prediction)
+    return _json(_prediction_reply(prediction), prediction)
+
+
+@router.post(
+    "/explain",
+    response_model=ExplainReply,
+    responses={
+        200: {
+            "description": "By `Accept`: JSON (default), the overlay's bytes, or the map as a NumPy file.",
+            "content": {**dict.fromkeys(PICTURES, BINARY), NPY: BINARY},
+        },
+        **PROBLEMS,
+    },
+    openapi_extra=REQUEST_BODY,
+    summary="Classify one picture and show the evidence",
+)
+async def explain(request: Request, query: Annotated[ExplainQuery, Query()]) -> Response:
+    """The prediction, the class activation map in logit units, and its overlay on the original picture.
+
+    Costs what `/predict` costs: the map is what the logits are averaged from.
+    """
+    settings: Settings = request.app.state.settings
+    service: Service = request.app.state.service
+    context = context_of(request)
+    kind = preferred(request.headers.get("accept"), (JSON, *PICTURES, NPY))
+    picture_kind = kind if kind in PICTURES else f"image/{query.format}"
+    overlay = OverlayStyle(
+        media_type=cast("Literal['image/jpeg', 'image/png', 'image/webp']", picture_kind),
+        colormap=query.colormap,
+        normalization=query.normalization,
+        opacity=query.opacity,
+        max_side_px=settings.max_overlay_side_px,
+    )
+    with _admit(service, settings, context, query) as ticket:
+        target = None if query.target is None else ticket.deployment.class_index(query.target)
+        body = await _read(request, ticket, settings)
+        prediction, explanation = await _unless_client_left(
+            request,
+            service.explain(
+                ticket, body, top_k=query.top_k, target=target, overlay=None if kind == NPY else overlay
+            ),
+        )
+    context.answered(prediction)
+    if kind == NPY:
+        buffer = io.BytesIO()
+        np.save(buffer, explanation.map.values, allow_pickle=False)
+        return Response(buffer.getvalue(), media_type=NPY, headers=_headers(prediction))
+    if kind != JSON:
+        assert prediction.cam is not None  # noqa: S101 - an overlay was asked for
+        return Response(prediction.cam.data, media_type=kind, headers=_headers(prediction))
+    reply = ExplainReply(
+        **_prediction_fields(prediction), explanation=_explanation_reply(explanation, prediction)
+    )
+    return _json(reply, prediction)
+
+
+def _admit(
+    service: Service, settings: Settings, context: RequestContext, query: PredictQuery | ExplainQuery
+) -> Ticket:
+    deadline_ms = query.deadline_ms or settings.default_deadline_ms
+    if deadline_ms > settings.max_deadline_ms:
+        raise InvalidRequest(
+            f"deadline_ms: {deadline_ms} is above the {settings.max_deadline_ms} that are allowed"
+        )
+    ticket = service.admit(
+        context.id,
+        model=query.model,
+        version=query.version,
+        started=context.started,
+        deadline=context.started + deadline_ms / 1000,
+    )
+    context.model = ticket.deployment.identity.name
+    return ticket
+
+
+async def _read(request: Request, ticket: Ticket, settings: Settings) -> bytes:
+    try:
+        async with asyncio.timeout(max(0.0, ticket.deadline - time.monotonic())):
+            return await read_picture(request, max_bytes=settings.max_body_bytes, hold=ticket.hold.grow)
+    except TimeoutError:
+        raise DeadlineExceeded("the deadline passed before the whole body was received") from None
+
+
+async def _unless_client_left(request: Request, work: Coroutine[Any, Any, ReplyT]) -> ReplyT:
+    """Do the work, but drop it as soon as the client closes the connection."""
+    task = asyncio.create_task(work)
+    watch = asyncio.create_task(client_left(request))
+    try:
+        await asyncio.wait({task, watch}, return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            context_of(request).status = CLIENT_LEFT
+            raise ClientLeft
+        return task.result()
+    finally:
+        task.cancel()
+        watch.cancel()
+        await asyncio.gather(task, watch, return_exceptions=True)
+
+
+# --- domain values to the wire -----------------------------------------------------------------
+
+
+def _json(reply: PredictionReply, prediction: Prediction) -> Response:
+    return Response(reply.model_dump_json(by_alias=True), media_type=JSON, headers=_headers(prediction))
+
+
+def _headers(prediction: Prediction) -> dict[str, str]:
+    """What a client that asked for bytes alone still wants to know; names may be Korean, so percent-encoded."""
+    stages = asdict(prediction.timings)
+    return {
+        "Server-Timing": ", ".join(f"{stage};dur={ms:.2f}" for stage, ms in stages.items()),
+        "Lineside-Class": quote(prediction.top.class_name, safe=" "),
+        "Lineside-Probability": f"{prediction.top.probability:.6f}",
+        "Lineside-Model": f"{quote(prediction.model.name)}/{prediction.model.version}",
+        "Lineside-Digest": prediction.model.digest,
+    }
+
+
+def _score_fields(score: ClassScore) -> dict[str, Any]:
+    return asdict(score)
+
+
+def _prediction_fields(prediction: Prediction) -> dict[str, Any]:
+    return {
+        "id": prediction.id,
+        "class_name": prediction.top.class_name,
+        "class_index": prediction.top.class_index,
+        "probability": prediction.top.probability,
+        "top_k": [ClassScoreReply(**_score_fields(score)) for score in prediction.top_k],
+        "model": ModelReply(**asdict(prediction.model)),
+        "image": ImageReply(**asdict(prediction.image)),
+        "cam": None if prediction.cam is None else _picture_reply(prediction.cam),
+        "batch_size": prediction.batch_size,
+        "timings_ms": TimingsReply(
+            **{stage: round(ms, 3) for stage, ms in asdict(prediction.timings).items()}
+        ),
+        "warnings": list(prediction.warnings),
+    }
+
+
+def _prediction_reply(prediction: Prediction) -> PredictionReply:
+    return PredictionReply(**_prediction_fields(prediction))
+
+
+def _picture_reply(picture: EncodedPicture) -> PictureReply:
+    return PictureReply(
+        media_type=picture.media_type,
+        width=picture.width,
+        height=picture.height,
+        data=base64.b64encode(picture.data).decode("ascii"),
+    )
+
+
+def _explanation_reply(explanation: Explanation, prediction: Prediction) -> ExplanationReply:
+    evidence_map = explanation.map
+    to_picture = explanation.cell_to_picture
+    rows, columns = evidence_map.values.shape
+    return ExplanationReply(
+        method="cam",
+        evidence=explanation.kind,
+        exact=explanation.kind == "exact",
+        equivalent_to=list(explanation.equivalent_to),
+        layer=explanation.layer,
+        target=TargetReply(**_score_fields(explanation.target)),
+        grid=GridReply(
+            shape=(rows, columns),
+            values=evidence_map.values.tolist(),
+            bias=evidence_map.bias,
+            positive_fraction=evidence_map.positive_fraction,
+            status=evidence_map.status,
+        ),
+        geometry=GeometryReply(
+            input=(explanation.input_size.height, explanation.input_size.width),
+            original=(prediction.image.height, prediction.image.width),
+            cell_to_original=(
+                to_picture.scale_x,
+                to_picture.offset_x,
+                to_picture.scale_y,
+                to_picture.offset_y,
+            ),
+            field_of_view=explanation.field_of_view,
+        ),
+    )

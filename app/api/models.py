@@ -1,0 +1,97 @@
+"""GET /models: what the repository holds, what serves, what was refused and why."""
+
+import mimetypes
+from typing import Annotated, Any
+from urllib.parse import quote
+
+from fastapi import APIRouter, Query, Request
+from pydantic import PositiveInt
+from starlette.responses import FileResponse, Response
+
+from app.api.context import context_of
+from app.api.problems import problem
+from app.api.schemas import GoldenReply, ModelDescription, ModelsReply, ProblemReply
+from app.serving.catalogue import Catalogue, Model
+from app.serving.service import Service
+
+router = APIRouter(prefix="/models", tags=["models"])
+
+NOT_FOUND: dict[int | str, dict[str, Any]] = {404: {"model": ProblemReply, "description": "`unknown_model`"}}
+
+
+@router.get("", summary="All models")
+async def list_models(request: Request) -> ModelsReply:
+    """Every version of every model, also those that are loading or were refused."""
+    catalogue = _catalogue(request)
+    return ModelsReply(
+        models=[_describe(model, catalogue) for model in catalogue.models()], notes=list(catalogue.notes)
+    )
+
+
+@router.get("/{name}", summary="One model", responses=NOT_FOUND)
+async def get_model(
+    request: Request, name: str, version: Annotated[PositiveInt | None, Query()] = None
+) -> ModelDescription:
+    """One version, by default the one that answers when a request names none."""
+    catalogue = _catalogue(request)
+    return _describe(catalogue.find(name, version), catalogue)
+
+
+@router.get("/{name}/{version}/golden/{file}", summary="A golden image", response_class=FileResponse)
+async def get_golden_image(request: Request, name: str, version: PositiveInt, file: str) -> Response:
+    """One of the pictures that the model proves itself with; the page offers them as samples."""
+    deployment = _catalogue(request).find_ready(name, version)
+    golden = deployment.bundle.golden
+    known = {image.file for image in golden.images} if golden is not None else set()
+    if file not in known:
+        return problem("not_found", "no such golden image", request_id=context_of(request).id)
+    path = deployment.bundle.folder / "golden" / file
+    return FileResponse(path, media_type=mimetypes.guess_type(file)[0] or "application/octet-stream")
+
+
+def _catalogue(request: Request) -> Catalogue:
+    service: Service = request.app.state.service
+    return service.catalogue
+
+
+def _describe(model: Model, catalogue: Catalogue) -> ModelDescription:
+    description = ModelDescription(
+        name=model.name,
+        version=model.version,
+        is_default=catalogue.default_version(model.name) == model.version,
+        state=model.state,
+        reason=model.fault(),
+    )
+    deployment = model.deployment
+    if deployment is None:
+        return description
+    bundle, engine, proof = deployment.bundle, deployment.engine, deployment.proof
+    golden = None
+    if proof.golden is not None and bundle.golden is not None:
+        golden = GoldenReply(
+            images=len(bundle.golden.images),
+            max_probability_difference=proof.golden.max_probability_difference,
+            tolerance=bundle.manifest.golden.tolerance,
+        )
+    return description.model_copy(
+        update={
+            "digest": bundle.digest,
+            "title": bundle.manifest.title,
+            "notice": bundle.manifest.notice,
+            "architecture": bundle.manifest.architecture,
+            "classes": list(bundle.classes),
+            "display": bundle.manifest.display,
+            "input": (engine.input_size.height, engine.input_size.width),
+            "evidence": engine.evidence_kind,
+            "sum_rule_error": proof.sum_rule_error,
+            "device": engine.device,
+            "precision": engine.precision,
+            "latency_ms": {size: round(s * 1000, 2) for size, s in proof.latency_s.items()},
+            "golden": golden,
+            "golden_images": [
+                f"/models/{quote(model.name)}/{model.version}/golden/{quote(image.file)}"
+                for image in (bundle.golden.images if bundle.golden is not None else ())
+            ],
+            "warnings": list(proof.warnings),
+        }
+    )

@@ -1,0 +1,288 @@
+"""The HTTP contract's shapes: queries in, replies out. The names here are the names on the wire."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+
+# --- queries -----------------------------------------------------------------------------------
+
+
+class PredictQuery(BaseModel):
+    """Query of POST /predict."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    model: Annotated[str | None, Field(description="Name of the model; needed where several are served.")] = (
+        None
+    )
+    version: Annotated[
+        PositiveInt | None, Field(description="Version of the model; the default is the highest.")
+    ] = None
+    top_k: Annotated[PositiveInt, Field(description="How many classes to return.")] = 3
+    deadline_ms: Annotated[
+        PositiveInt | None,
+        Field(
+            description="Answer within this time from the request's first byte, or say 504 and drop the work."
+        ),
+    ] = None
+    cam: Annotated[bool, Field(description="Also draw the top class's evidence on the picture.")] = False
+
+
+class ExplainQuery(BaseModel):
+    """Query of POST /explain."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    model: Annotated[str | None, Field(description="Name of the model; needed where several are served.")] = (
+        None
+    )
+    version: Annotated[
+        PositiveInt | None, Field(description="Version of the model; the default is the highest.")
+    ] = None
+    top_k: Annotated[PositiveInt, Field(description="How many classes to return.")] = 3
+    deadline_ms: Annotated[
+        PositiveInt | None,
+        Field(
+            description="Answer within this time from the request's first byte, or say 504 and drop the work."
+        ),
+    ] = None
+    target: Annotated[
+        str | None, Field(description="Class to explain, by name or index; the default is the predicted one.")
+    ] = None
+    method: Annotated[Literal["cam"], Field(description="How the map is made.")] = "cam"
+    format: Annotated[
+        Literal["jpeg", "png", "webp"], Field(description="Of the overlay inside a JSON reply.")
+    ] = "jpeg"
+    colormap: Annotated[
+        Literal["inferno", "viridis", "cividis", "jet"], Field(description="Colours of the heat map.")
+    ] = "inferno"
+    normalization: Annotated[
+        Literal["max", "minmax", "signed"],
+        Field(
+            description="max: positive evidence over its maximum, zero stays zero; minmax: as most libraries draw; "
+            "signed: for and against, diverging colours."
+        ),
+    ] = "max"
+    opacity: Annotated[
+        float, Field(ge=0, le=1, description="Of the strongest evidence; 0 gives the plain picture.")
+    ] = 0.6
+
+
+# --- replies -----------------------------------------------------------------------------------
+
+
+class Reply(BaseModel):
+    """Base of all replies."""
+
+    model_config = ConfigDict(populate_by_name=True, serialize_by_alias=True)
+
+
+class ClassScoreReply(Reply):
+    """One class of one answer."""
+
+    class_name: Annotated[str, Field(alias="class")]
+    class_index: int
+    probability: float
+    logit: float
+
+
+class ModelReply(Reply):
+    """Which weights and manifest answered."""
+
+    name: str
+    version: int
+    digest: Annotated[str, Field(description="SHA-256 over manifest and weights.")]
+
+
+class ImageReply(Reply):
+    """The picture as it was read."""
+
+    width: int
+    height: int
+    format: str
+
+
+class PictureReply(Reply):
+    """A finished picture."""
+
+    media_type: str
+    width: int
+    height: int
+    data: Annotated[str, Field(description="Base64.")]
+
+
+class TimingsReply(Reply):
+    """Milliseconds; total counts from the request's first byte, queue is waiting of any kind."""
+
+    decode: float
+    preprocess: float
+    queue: float
+    inference: float
+    render: float
+    total: float
+
+
+PREDICTION_EXAMPLE: dict[str, Any] = {
+    "id": "01KAMZ1X7Q3C9V6J8D2R4T5W6Y",
+    "class": "boar",
+    "class_index": 1,
+    "probability": 0.9973,
+    "top_k": [{"class": "boar", "class_index": 1, "probability": 0.9973, "logit": 8.41}],
+    "model": {"name": "pig-sex", "version": 1, "digest": "sha256:9f2c..."},
+    "image": {"width": 768, "height": 574, "format": "TIFF"},
+    "cam": None,
+    "batch_size": 4,
+    "timings_ms": {
+        "decode": 4.9,
+        "preprocess": 1.6,
+        "queue": 2.0,
+        "inference": 11.8,
+        "render": 0.0,
+        "total": 20.9,
+    },
+    "warnings": [],
+}
+
+
+class PredictionReply(Reply):
+    """The answer to POST /predict."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [PREDICTION_EXAMPLE]})
+
+    id: str
+    class_name: Annotated[str, Field(alias="class")]
+    class_index: int
+    probability: float
+    top_k: list[ClassScoreReply]
+    model: ModelReply
+    image: ImageReply
+    cam: PictureReply | None
+    batch_size: Annotated[int, Field(description="How many images shared the forward pass.")]
+    timings_ms: TimingsReply
+    warnings: list[str]
+
+
+class TargetReply(ClassScoreReply):
+    """The class that is explained."""
+
+    score: Annotated[Literal["logit"], Field(description="What the map adds up to.")] = "logit"
+
+
+class GridReply(Reply):
+    """The map: numbers in logit units, one per cell, signed."""
+
+    shape: tuple[int, int]
+    values: list[list[float]]
+    unit: Literal["logit"] = "logit"
+    bias: float
+    rule: Literal["logit = bias + mean(values)"] = "logit = bias + mean(values)"
+    positive_fraction: Annotated[float, Field(description="Share of cells that speak for the class.")]
+    status: Literal["ok", "no_positive_evidence"]
+
+
+class GeometryReply(Reply):
+    """Where the map lies on the picture."""
+
+    input: Annotated[tuple[int, int], Field(description="Network input, [height, width].")]
+    original: Annotated[tuple[int, int], Field(description="Picture, [height, width].")]
+    cell_to_original: Annotated[
+        tuple[float, float, float, float],
+        Field(
+            description="[scale_x, offset_x, scale_y, offset_y]: cell (row, column) begins at "
+            "x = scale_x * column + offset_x, y = scale_y * row + offset_y in the picture's pixels."
+        ),
+    ]
+    field_of_view: Annotated[
+        tuple[float, float, float, float],
+        Field(description="What the network saw of the picture: [x0, y0, x1, y1] in its pixels."),
+    ]
+
+
+class ExplanationReply(Reply):
+    """Why."""
+
+    method: Literal["cam"]
+    evidence: Annotated[
+        Literal["exact", "gradient", "none"],
+        Field(description="exact: the rule holds with a constant bias; gradient: through the head alone."),
+    ]
+    exact: bool
+    equivalent_to: list[str]
+    layer: str
+    target: TargetReply
+    grid: GridReply
+    geometry: GeometryReply
+
+
+class ExplainReply(PredictionReply):
+    """The answer to POST /explain: the prediction, its overlay in `cam`, and the explanation."""
+
+    explanation: ExplanationReply
+
+
+class ProblemReply(Reply):
+    """RFC 9457 problem document."""
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    detail: str
+    code: Annotated[str, Field(description="Stable; what programs should look at.")]
+    id: str
+
+
+class GoldenReply(Reply):
+    """What the model's golden images said on this machine."""
+
+    images: int
+    max_probability_difference: float
+    tolerance: float
+
+
+class ModelDescription(Reply):
+    """One version of one model."""
+
+    name: str
+    version: int
+    is_default: Annotated[bool, Field(description="Answers when a request names no version.")]
+    state: Literal["loading", "ready", "refused"]
+    reason: Annotated[str | None, Field(description="Why it cannot answer just now.")]
+    digest: str | None = None
+    title: str | None = None
+    notice: str | None = None
+    architecture: str | None = None
+    classes: list[str] | None = None
+    display: Annotated[
+        dict[str, dict[str, str]] | None, Field(description="Labels by language and class.")
+    ] = None
+    input: Annotated[tuple[int, int] | None, Field(description="[height, width]")] = None
+    evidence: Literal["exact", "gradient", "none"] | None = None
+    sum_rule_error: float | None = None
+    device: str | None = None
+    precision: str | None = None
+    latency_ms: Annotated[dict[int, float] | None, Field(description="One forward pass, by batch size.")] = (
+        None
+    )
+    golden: GoldenReply | None = None
+    golden_images: Annotated[list[str], Field(description="Addresses of its golden images.")] = []
+    warnings: list[str] = []
+
+
+class ModelsReply(Reply):
+    """The model repository as this server sees it."""
+
+    models: list[ModelDescription]
+    notes: list[str]
+
+
+class ReadinessReply(Reply):
+    """Whether the server may drive the gate."""
+
+    ready: bool
+    reasons: list[str]
+
+
+class LivenessReply(Reply):
+    """The process runs."""
+
+    live: Literal[True] = True

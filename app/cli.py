@@ -1,5 +1,0 @@
-"""`lineside ...`."""
-
-
-def main() -> None:
-    """Entry point of the console script."""

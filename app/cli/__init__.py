@@ -1,0 +1,5 @@
+"""`lineside ...`: serve, predict, models, architectures."""
+
+from app.cli.main import main
+
+__all__ = ["main"]

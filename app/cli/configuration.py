@@ -1,0 +1,37 @@
+"""docs/configuration.md, generated from settings.py so that it cannot drift."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from app.settings import PREFIX, Settings
+
+HEAD = """# Configuration
+
+Every setting is an environment variable; lists and tables are written as JSON. `lineside serve` takes the
+first few as options too. An unknown `LINESIDE_` variable is refused, with the nearest known name.
+
+<!-- Generated from app/settings.py by `make docs`; a test keeps it true. -->
+
+| variable | default | meaning |
+| --- | --- | --- |
+"""
+
+
+def configuration_page() -> str:
+    """The whole page, Markdown."""
+    rows = []
+    for name, field in Settings.model_fields.items():
+        meaning = " ".join((field.description or "").split())
+        rows.append(
+            f"| `{PREFIX}{name.upper()}` | {_shown(field.get_default(call_default_factory=True))} | {meaning} |"
+        )
+    return HEAD + "\n".join(rows) + "\n"
+
+
+def _shown(default: Any) -> str:
+    if default is None:
+        return "unset"
+    if isinstance(default, str | Path):
+        return f"`{default}`"
+    return f"`{json.dumps(default)}`"

@@ -1,0 +1,73 @@
+"""`lineside models` and `lineside architectures`: tables for people, JSON for scripts."""
+
+import json
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from app.bundles.repository import open_bundle, scan
+from app.errors import BundleRefused
+from app.nets.architectures import ARCHITECTURES
+from app.settings import Settings
+
+
+def print_models(settings: Settings, *, as_json: bool) -> bool:
+    """Every bundle with its state; whether all of them can be opened and there is one."""
+    rows: list[dict[str, Any]] = []
+    listing = scan(settings.model_repository)
+    for folder in listing.found:
+        row: dict[str, Any] = {"name": folder.name, "version": folder.version}
+        try:
+            bundle = open_bundle(folder.folder)
+        except BundleRefused as error:
+            row["refused"] = error.message
+        else:
+            row |= {
+                "architecture": bundle.manifest.architecture,
+                "classes": list(bundle.classes),
+                "digest": bundle.digest,
+                "golden_images": 0 if bundle.golden is None else len(bundle.golden.images),
+            }
+        rows.append(row)
+    rows += [{"name": r.name, "version": r.version, "refused": r.reason} for r in listing.refused]
+    if as_json:
+        print(json.dumps({"models": rows, "notes": list(listing.notes)}, ensure_ascii=False, indent=2))  # noqa: T201
+    else:
+        _print_models_table(rows, listing.notes, settings)
+    return bool(rows) and not any("refused" in row for row in rows)
+
+
+def _print_models_table(rows: list[dict[str, Any]], notes: tuple[str, ...], settings: Settings) -> None:
+    console = Console(highlight=False)
+    if not rows:
+        console.print(f"No bundle in {settings.model_repository}/: one lives in <name>/1/ (docs/bundles.md).")
+    else:
+        table = Table("model", "version", "architecture", "classes", "golden", "digest")
+        for row in rows:
+            if "refused" in row:
+                table.add_row(row["name"], str(row["version"]), f"[red]refused: {row['refused']}[/]")
+            else:
+                table.add_row(
+                    row["name"],
+                    str(row["version"]),
+                    row["architecture"],
+                    ", ".join(row["classes"]),
+                    str(row["golden_images"]),
+                    row["digest"][:19] + "…",
+                )
+        console.print(table)
+    for note in notes:
+        console.print(f"note: {note}")
+
+
+def print_architectures(*, as_json: bool) -> None:
+    """Every architecture by name."""
+    if as_json:
+        names = [{"name": a.name, "family": a.family, "summary": a.summary} for a in ARCHITECTURES.values()]
+        print(json.dumps(names, indent=2))  # noqa: T201
+        return
+    table = Table("architecture", "family", "what it is")
+    for architecture in ARCHITECTURES.values():
+        table.add_row(architecture.name, architecture.family, architecture.summary)
+    Console(highlight=False).print(table)

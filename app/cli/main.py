@@ -1,0 +1,119 @@
+"""The commands and their options; what they do is beside, in a file each."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from app import __version__
+from app.errors import LinesideError
+
+app = typer.Typer(
+    name="lineside",
+    help="Serves fine-tuned image classifiers beside a production line, and shows their evidence.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Repository = Annotated[
+    Path | None,
+    typer.Option("--models", help="Model repository [env LINESIDE_MODEL_REPOSITORY; default models]"),
+]
+Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N")]
+
+
+def main() -> None:
+    """Run the command line; errors that we know are one line and exit code 1."""
+    try:
+        app()
+    except LinesideError as error:
+        Console(stderr=True).print(f"[bold red]lineside:[/] {error.message}", highlight=False)
+        sys.exit(1)
+
+
+@app.callback(invoke_without_command=True)
+def _version(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+) -> None:
+    if version:
+        typer.echo(f"lineside {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def serve(
+    models: Repository = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on [default 127.0.0.1]")] = None,
+    port: Annotated[int | None, typer.Option(help="Port; 0 takes a free one [default 8000]")] = None,
+    device: Device = None,
+    log_format: Annotated[str | None, typer.Option(help="json or text [default json]")] = None,
+) -> None:
+    """Serve every bundle of the model repository over HTTP. All settings: docs/configuration.md."""
+    from app.cli.serve import run_server  # noqa: PLC0415 - so that --help does not wait for torch
+    from app.settings import load_settings  # noqa: PLC0415
+
+    run_server(
+        load_settings(model_repository=models, host=host, port=port, device=device, log_format=log_format)
+    )
+
+
+@app.command()
+def predict(
+    paths: Annotated[list[Path], typer.Argument(help="Pictures, or folders of pictures", exists=True)],
+    model: Annotated[str | None, typer.Option(help="Name; needed where the repository holds several")] = None,
+    version: Annotated[int | None, typer.Option(help="Version [default: the highest]")] = None,
+    out: Annotated[
+        Path, typer.Option(help="Folder for predictions.csv, summary.json and overlays/")
+    ] = Path(),
+    overlays: Annotated[
+        bool, typer.Option("--overlays", help="Also draw the evidence on every picture.")
+    ] = False,
+    models: Repository = None,
+    device: Device = None,
+) -> None:
+    """Score pictures without a server, through the same service.
+
+    Where the pictures' folders are the model's class names, summary.json has the accuracy, macro F1 and the
+    confusion matrix. A picture that cannot be read is listed in predictions.csv; the exit code is then 1.
+    """
+    from app.cli.predict import run_predict  # noqa: PLC0415
+    from app.settings import load_settings  # noqa: PLC0415
+
+    settings = load_settings(model_repository=models, device=device, log_format="text", log_level="warning")
+    failed = run_predict(settings, paths, model=model, version=version, out=out, with_overlays=overlays)
+    if failed:
+        raise typer.Exit(1)
+
+
+@app.command("models")
+def models_(
+    models: Repository = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
+) -> None:
+    """List the bundles of the model repository; weights are not loaded."""
+    from app.cli.listing import print_models  # noqa: PLC0415
+    from app.settings import load_settings  # noqa: PLC0415
+
+    if not print_models(load_settings(model_repository=models), as_json=as_json):
+        raise typer.Exit(1)
+
+
+@app.command()
+def architectures(
+    as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
+) -> None:
+    """List the architectures that a manifest may name."""
+    from app.cli.listing import print_architectures  # noqa: PLC0415
+
+    print_architectures(as_json=as_json)
+
+
+@app.command(hidden=True)
+def configuration() -> None:
+    """Print docs/configuration.md."""
+    from app.cli.configuration import configuration_page  # noqa: PLC0415
+
+    typer.echo(configuration_page(), nl=False)

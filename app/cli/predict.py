@@ -1,0 +1,251 @@
+"""`lineside predict`: scores pictures without a server, through the same service that requests take.
+
+paths -> files -> service, many at a time -> predictions.csv, overlays/, summary.json
+
+Files are written whole or not at all: under a temporary name, then renamed.
+"""
+
+import asyncio
+import csv
+import io
+import json
+import os
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from app.cli.summary import Summary, summarise
+from app.domain import Prediction
+from app.errors import BodyTooLarge, InvalidRequest, LinesideError, NotReady, UnreadableImage
+from app.serving.deployment import Deployment
+from app.serving.service import OverlayStyle, Service
+from app.settings import Settings
+from app.wiring import Wiring
+
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp"})
+"""What a folder is searched for; a file named outright is always tried, whatever it is called."""
+
+DEADLINE_S = 3600.0
+"""Nobody waits at a gate; this only ends a device that hangs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """One picture and what became of it."""
+
+    path: Path
+    true_class: str | None
+    """Its folder's name, where that is one of the model's classes."""
+    prediction: Prediction | None
+    error: LinesideError | None
+
+
+def run_predict(
+    settings: Settings,
+    paths: Sequence[Path],
+    *,
+    model: str | None,
+    version: int | None,
+    out: Path,
+    with_overlays: bool,
+) -> int:
+    """Score all pictures and write the results; how many could not be scored.
+
+    Raises:
+        NotReady, UnknownModel, InvalidRequest: the model cannot be used.
+    """
+    console = Console(stderr=True, highlight=False)
+    files = find_pictures(paths)
+    if not files:
+        raise InvalidRequest(
+            f"no pictures ({', '.join(sorted(SUFFIXES))}) under {', '.join(map(str, paths))}"
+        )
+    scored, deployment = asyncio.run(
+        _score(
+            settings,
+            files,
+            model=model,
+            version=version,
+            out=out,
+            with_overlays=with_overlays,
+            console=console,
+        )
+    )
+    out.mkdir(parents=True, exist_ok=True)
+    write_whole(out / "predictions.csv", predictions_csv(scored, deployment.classes).encode("utf-8"))
+    console.print(f"wrote {out / 'predictions.csv'}")
+    labelled = [
+        (row.true_class, row.prediction.top.class_name)
+        for row in scored
+        if row.true_class is not None and row.prediction is not None
+    ]
+    failures = [row for row in scored if row.error is not None]
+    if labelled:
+        summary = summarise(labelled, deployment.classes)
+        _write_summary(out, summary, deployment, pictures=len(scored), failed=len(failures))
+        console.print(f"wrote {out / 'summary.json'}")
+        print_summary(summary)
+    for row in failures:
+        console.print(f"[red]{row.path}[/]: {row.error.message if row.error else ''}")
+    return len(failures)
+
+
+def find_pictures(paths: Iterable[Path]) -> list[Path]:
+    """Files as named, folders searched for pictures; sorted, each once."""
+    found: set[Path] = set()
+    for path in paths:
+        if path.is_dir():
+            found |= {p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file()}
+        else:
+            found.add(path)
+    return sorted(found)
+
+
+async def _score(
+    settings: Settings,
+    files: Sequence[Path],
+    *,
+    model: str | None,
+    version: int | None,
+    out: Path,
+    with_overlays: bool,
+    console: Console,
+) -> tuple[list[Scored], Deployment]:
+    wiring = Wiring(settings)
+    with console.status("loading the model"):
+        await wiring.load_models()
+    service = wiring.service
+    try:
+        deployment = wiring.catalogue.find_ready(model, version)
+        if with_overlays:
+            (out / "overlays").mkdir(parents=True, exist_ok=True)
+        # Enough at a time to fill the largest batch while the next one is decoded.
+        room = asyncio.Semaphore(2 * max(deployment.batch_sizes))
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        with Progress(*columns, console=console) as progress:
+            task = progress.add_task("predicting", total=len(files))
+
+            async def one(path: Path) -> Scored:
+                async with room:
+                    row = await _score_one(
+                        service, deployment, path, settings, out if with_overlays else None
+                    )
+                progress.advance(task)
+                return row
+
+            return list(await asyncio.gather(*(one(path) for path in files))), deployment
+    finally:
+        await service.close(timeout_s=settings.drain_timeout_s)
+
+
+async def _score_one(
+    service: Service, deployment: Deployment, path: Path, settings: Settings, out: Path | None
+) -> Scored:
+    folder = _folder_of(path)
+    true_class = folder if folder in deployment.classes else None
+    now = time.monotonic()
+    identity = deployment.identity
+    try:
+        body = await asyncio.to_thread(_read, path, settings.max_body_bytes)
+        with service.admit(
+            path.name, model=identity.name, version=identity.version, started=now, deadline=now + DEADLINE_S
+        ) as ticket:
+            overlay = None if out is None else OverlayStyle(max_side_px=settings.max_overlay_side_px)
+            prediction = await service.predict(ticket, body, top_k=len(deployment.classes), overlay=overlay)
+    except NotReady:
+        raise  # the model's fault, not the picture's
+    except LinesideError as error:
+        return Scored(path, true_class, None, error)
+    if out is not None and prediction.cam is not None:
+        name = f"{folder}-{path.stem}-{prediction.top.class_name}.jpg"
+        await asyncio.to_thread(write_whole, out / "overlays" / name, prediction.cam.data)
+    return Scored(path, true_class, prediction, None)
+
+
+def _folder_of(path: Path) -> str:
+    """The name of the folder that a picture lies in, also where the path is just a file's name."""
+    return path.absolute().parent.name
+
+
+def _read(path: Path, max_bytes: int) -> bytes:
+    try:
+        if path.stat().st_size > max_bytes:
+            raise BodyTooLarge(f"more than {max_bytes} bytes; raise LINESIDE_MAX_BODY_MIB")
+        return path.read_bytes()
+    except OSError as error:
+        raise UnreadableImage(f"cannot be opened: {error.strerror}") from error
+
+
+def predictions_csv(scored: Sequence[Scored], classes: Sequence[str]) -> str:
+    """One line a picture: what it is, what was predicted, every probability, or the error."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    probability_columns = [f"probability_{name}" for name in classes]
+    writer.writerow(
+        [
+            "file",
+            "true_class",
+            "class",
+            "probability",
+            *probability_columns,
+            "warnings",
+            "error_code",
+            "error",
+        ]
+    )
+    for row in scored:
+        true_class = row.true_class or ""
+        if row.prediction is None:
+            code, message = (row.error.code, row.error.message) if row.error else ("", "")
+            blanks = [""] * (len(classes) + 3)
+            writer.writerow([str(row.path), true_class, *blanks, code, message])
+            continue
+        top = row.prediction.top
+        by_index = {score.class_index: score.probability for score in row.prediction.top_k}
+        writer.writerow(
+            [
+                str(row.path),
+                true_class,
+                top.class_name,
+                f"{top.probability:.6f}",
+                *(f"{by_index[index]:.6f}" for index in range(len(classes))),
+                "; ".join(row.prediction.warnings),
+                "",
+                "",
+            ]
+        )
+    return text.getvalue()
+
+
+def _write_summary(
+    out: Path, summary: Summary, deployment: Deployment, *, pictures: int, failed: int
+) -> None:
+    identity = deployment.identity
+    report = {
+        "model": {"name": identity.name, "version": identity.version, "digest": identity.digest},
+        "engine": {"device": deployment.engine.device, "precision": deployment.engine.precision},
+        "pictures": pictures,
+        "failed": failed,
+        **summary.as_json(),
+    }
+    text = json.dumps(report, ensure_ascii=False, indent=2) + "\n"
+    write_whole(out / "summary.json", text.encode("utf-8"))
+
+
+def print_summary(summary: Summary) -> None:
+    """The table that a person wants to see at the end."""
+    Console(highlight=False).print(summary.table())
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file under a temporary name and rename it, so that no reader sees half of it."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_bytes(data)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,72 @@
+"""`lineside serve`: the HTTP application under uvicorn, ending with exit code 0 after a drain."""
+
+import logging
+import signal
+import socket
+
+import uvicorn
+from rich.console import Console
+
+from app.api.app import create_app
+from app.errors import SettingsInvalid
+from app.settings import Settings
+
+log = logging.getLogger(__name__)
+
+BACKLOG = 2048
+
+
+def run_server(settings: Settings) -> None:
+    """Serve until SIGTERM or Ctrl-C.
+
+    Raises:
+        SettingsInvalid: the address is taken or not ours.
+    """
+    app = create_app(settings)
+    listener = _listen(settings.host, settings.port)
+    address = f"http://{settings.host}:{listener.getsockname()[1]}"
+    log.info("listening on %s", address)
+    if settings.log_format == "text":
+        _greet(address, settings)
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        backlog=BACKLOG,
+        # Longer than a balancer's own (nginx 60 s, most cameras far less), so that ours never closes first.
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=round(settings.drain_timeout_s),
+        server_header=False,
+    )
+    # uvicorn raises the signal again when it has ended; a drained server is a success, exit code 0.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: None)
+    uvicorn.Server(config).run(sockets=[listener])
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Bind before anything is loaded, so that a taken port is told at once."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise SettingsInvalid(
+            f"cannot listen on {host}:{port}: {error.strerror}; choose another with --host and --port"
+        ) from error
+    return listener
+
+
+def _greet(address: str, settings: Settings) -> None:
+    console = Console(stderr=True, highlight=False)
+    console.print(
+        f"\n  [bold]Lineside[/] serves [cyan]{settings.model_repository}/[/] on [bold cyan]{address}[/]\n"
+    )
+    console.print(f"  open   {address}           the page: drop a picture, see the class and why")
+    console.print(f"  try    curl --data-binary @photo.jpg '{address}/predict'")
+    console.print(
+        f"         curl --data-binary @photo.jpg -H 'Accept: image/jpeg' '{address}/explain' -o why.jpg"
+    )
+    console.print(f"  read   {address}/docs\n")

@@ -1,0 +1,200 @@
+"""The form in which a network is served: 8-bit pictures in, logits and their evidence out.
+
+images (B, h, w, 3) uint8 RGB -> channel order, scale, mean, std -> trunk -> head
+    -> logits (B, K) float32, evidence (B, K, h', w') float32, in logit units
+
+One forward pass, no hooks, no backward pass, no state between calls: several threads may run it, and it
+can be exported whole. It is a plain module as well, so training runs what will be served. Knows nothing
+of files, devices or queues.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from app.domain import ConvCamHead, EvidenceKind, NetworkSpec, Normalisation, Size
+from app.errors import ManifestInvalid, SelfTestFailed
+from app.nets.architectures import get_architecture
+from app.nets.fitting import fitted
+from app.nets.heads import Head, build_head
+from app.nets.naming import head_names, script_name
+
+SUM_RULE_TOLERANCE = 1e-4
+"""Relative to the largest logit. Measured in float32: below 1e-6; a wrong head is off by whole logits."""
+
+
+class Servable(nn.Module):
+    """A trunk and a head behind the normalisation that the training used."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self,
+        spec: NetworkSpec,
+        trunk: nn.Module,
+        head: Head,
+        *,
+        target_layer: str,
+        script_names: dict[str, str],
+    ) -> None:
+        super().__init__()
+        self.spec = spec
+        self.trunk = trunk
+        self.head = head
+        self.target_layer = target_layer
+        """Whose cells the evidence's cells are, in the script's names."""
+        self.script_names = script_names
+        """The head's layers -> their names in the training script's model."""
+        self.divisor = _divisor(spec.normalisation)
+        # Not persistent: they belong to the manifest, not to the weights.
+        self.register_buffer("mean", _per_channel(spec.normalisation.mean), persistent=False)
+        self.register_buffer("std", _per_channel(spec.normalisation.std), persistent=False)
+
+    @property
+    def evidence_kind(self) -> EvidenceKind:
+        """Whether evidence and a constant bias add up to the logits, or a gradient stands in."""
+        return self.head.evidence_kind
+
+    @property
+    def margin_cells(self) -> float:
+        """Cells of the trunk's grid by which the evidence grid lies inside it, on each side."""
+        return self.head.margin_cells
+
+    def normalised(self, images: Tensor) -> Tensor:
+        """(B, h, w, 3) uint8 RGB -> (B, 3, h, w) float32, channels last in memory, ready for the trunk."""
+        pixels = images.permute(0, 3, 1, 2).to(torch.float32)
+        if self.spec.normalisation.channels == "BGR":
+            pixels = pixels.flip(1)
+        # Operation by operation what ToTensor and Normalize do (v2.ToDtype multiplies: a last bit apart).
+        # Folded into one gain and one offset, logits moved by up to 1e-5 of the largest.
+        scaled = pixels * self.spec.normalisation.scale if self.divisor is None else pixels / self.divisor
+        return (scaled - self.mean) / self.std
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, h, w, 3) uint8 RGB -> logits (B, K), evidence (B, K, h', w'), both float32."""
+        logits, evidence = self.head(self.trunk(self.normalised(images)))
+        return logits, evidence
+
+
+@dataclass(frozen=True, slots=True)
+class SumRule:
+    """How well bias and evidence add up to the logits."""
+
+    kind: EvidenceKind
+    max_relative_error: float
+    """|logit - (bias + mean evidence)|, the largest, as a share of the largest |logit|."""
+
+
+def build_servable(spec: NetworkSpec) -> Servable:
+    """A servable with fresh weights, in training mode.
+
+    Raises:
+        ManifestInvalid: an unknown architecture, or sizes that do not go together.
+    """
+    architecture = get_architecture(spec.architecture)
+    if min(spec.input_size.height, spec.input_size.width) < 1:
+        raise ManifestInvalid("the input size must be at least 1 x 1")
+    target_layer = architecture.target_layer
+    if isinstance(spec.head, ConvCamHead):
+        grid = architecture.grid(spec.input_size)
+        if min(grid.height, grid.width) < spec.head.kernel_size:
+            raise ManifestInvalid(
+                f"kernel_size = {spec.head.kernel_size} does not fit into the {grid.height} x {grid.width} cells "
+                f"that {architecture.name} makes of {spec.input_size.height} x {spec.input_size.width} pixels"
+            )
+        target_layer = "fc.conv"
+    return Servable(
+        spec,
+        architecture.build_trunk(),
+        build_head(spec.head, channels=architecture.feature_channels, class_count=spec.class_count),
+        target_layer=target_layer,
+        script_names=head_names(spec.head),
+    )
+
+
+def load_servable(spec: NetworkSpec, state: Mapping[str, Tensor]) -> Servable:
+    """A servable with these weights, in eval mode on the CPU, its weights frozen.
+
+    Args:
+        spec: what the manifest declares.
+        state: tensors under the names of the training script's model; copied, not kept.
+
+    Raises:
+        ManifestInvalid: as `build_servable`.
+        WeightsRefused: the tensors do not fit exactly, or are no finite numbers.
+    """
+    # Fresh weights would be thrown away; on the meta device they cost neither memory nor time.
+    with torch.device("meta"):
+        servable = build_servable(spec)
+    servable.script_names = head_names(spec.head, state)
+    names = {name: script_name(name, servable.script_names) for name in servable.state_dict()}
+    shapes = {names[name]: tuple(tensor.shape) for name, tensor in servable.state_dict().items()}
+    tensors = fitted(shapes, state, spec)
+    servable.load_state_dict({own: tensors[name] for own, name in names.items()}, strict=True, assign=True)
+    return servable.eval().requires_grad_(requires_grad=False)
+
+
+def servable_state(servable: Servable) -> dict[str, Tensor]:
+    """Its weights under the training script's names, ready for safetensors or `load_servable`."""
+    return {
+        script_name(name, servable.script_names): tensor.detach().contiguous()
+        for name, tensor in servable.state_dict().items()
+    }
+
+
+def noise_images(size: Size, count: int = 2, *, seed: int = 0) -> Tensor:
+    """Random pictures for self-tests, (count, h, w, 3) uint8."""
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randint(256, (count, size.height, size.width, 3), dtype=torch.uint8, generator=generator)
+
+
+@torch.inference_mode()
+def check_sum_rule(servable: Servable, images: Tensor | None = None) -> SumRule:
+    """Whether the served logits, and the logits that pooling first would give, are bias + mean(evidence).
+
+    For a gradient head the bias is each image's own, carried through the ReLUs that are open for it.
+
+    Args:
+        servable: in eval mode.
+        images: (B, h, w, 3) uint8; noise when not given.
+
+    Raises:
+        SelfTestFailed: off by more than `SUM_RULE_TOLERANCE`, or not a number.
+    """
+    if servable.training:
+        raise ValueError("check_sum_rule needs eval mode: training changes batch statistics")
+    if images is None:
+        images = noise_images(servable.spec.input_size)
+    features = servable.trunk(servable.normalised(images.to(servable.mean.device)))
+    logits, evidence = servable.head(features)
+    explained = servable.head.bias_of(features) + evidence.mean(dim=(2, 3))
+    pooled = servable.head.pooled_logits(features)
+    largest = torch.maximum(logits.abs().max(), pooled.abs().max())
+    worst = torch.maximum((logits - explained).abs().max(), (pooled - explained).abs().max())
+    error = float(worst / largest.clamp_min(torch.finfo(torch.float32).tiny))
+    if math.isnan(error) or error > SUM_RULE_TOLERANCE:
+        raise SelfTestFailed(
+            f"bias + mean(evidence) misses the logits by {error:.2g} of the largest "
+            f"(allowed: {SUM_RULE_TOLERANCE:.0e}); the evidence would not explain the prediction"
+        )
+    return SumRule(kind=servable.evidence_kind, max_relative_error=error)
+
+
+def _divisor(normalisation: Normalisation) -> float | None:
+    """255.0 for a scale of 1/255: dividing is what training did; None where the scale is no such fraction."""
+    numbers = (normalisation.scale, *normalisation.mean, *normalisation.std)
+    if not all(math.isfinite(number) for number in numbers) or 0.0 in normalisation.std:
+        raise ManifestInvalid("scale, mean and std must be finite, and std not zero")
+    if normalisation.scale == 0.0:
+        raise ManifestInvalid("a scale of zero leaves nothing to see")
+    whole = float(round(1.0 / normalisation.scale))
+    return whole if whole and math.isclose(1.0 / whole, normalisation.scale, rel_tol=1e-6) else None
+
+
+def _per_channel(values: tuple[float, float, float]) -> Tensor:
+    """(1, 3, 1, 1), on the CPU even while the weights are built on the meta device."""
+    return torch.tensor(values, dtype=torch.float32, device="cpu").reshape(1, 3, 1, 1)

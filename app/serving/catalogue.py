@@ -1,0 +1,204 @@
+"""Which models there are, which of them may serve, and which one a request means.
+
+The event loop owns it: wiring announces bundles and hands in deployments as they prove themselves; requests
+look models up; readiness is read off it. Knows no HTTP.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from app.errors import InvalidRequest, NotReady, UnknownModel
+from app.serving.deployment import Deployment
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """One version of one model, as the server sees it."""
+
+    name: str
+    version: int
+    state: Literal["loading", "ready", "refused"]
+    reason: str | None
+    """Why it is refused."""
+    deployment: Deployment | None
+
+    def fault(self) -> str | None:
+        """Why it may not serve just now; None when it may."""
+        match self.state:
+            case "loading":
+                return "it is still loading"
+            case "refused":
+                return f"it was refused: {self.reason}"
+            case "ready":
+                assert self.deployment is not None  # noqa: S101 - set together with the state
+                return self.deployment.fault()
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """Whether the server may drive the gate, and if not, everything that stands against it."""
+
+    is_ready: bool
+    reasons: tuple[str, ...]
+
+
+class Catalogue:
+    """All models of one server.
+
+    Args:
+        require: "all" bundles must be ready, or "any".
+        default_model: the one that answers when a request names none; None: the only one there is.
+        default_versions: by model; where none is given, the highest.
+    """
+
+    def __init__(
+        self,
+        *,
+        require: Literal["all", "any"],
+        default_model: str | None,
+        default_versions: Mapping[str, int],
+    ) -> None:
+        self._require = require
+        self._default_model = default_model
+        self._default_versions = default_versions
+        self._models: dict[tuple[str, int], Model] = {}
+        self._is_scanned = False
+        self._is_draining = False
+        self.notes: tuple[str, ...] = ()
+        """What the repository's scan found odd but harmless."""
+
+    # --- filled by wiring ----------------------------------------------------------------------
+
+    def announce(self, name: str, version: int) -> None:
+        """A bundle was found and is being loaded."""
+        self._models[name, version] = Model(name, version, "loading", None, None)
+
+    def scanned(self, notes: tuple[str, ...] = ()) -> None:
+        """Every bundle has been announced."""
+        self._is_scanned = True
+        self.notes = notes
+
+    def serve(self, deployment: Deployment) -> None:
+        """A model proved itself."""
+        model = deployment.identity
+        self._models[model.name, model.version] = Model(model.name, model.version, "ready", None, deployment)
+
+    def refuse(self, name: str, version: int, reason: str) -> None:
+        """A bundle may not serve."""
+        self._models[name, version] = Model(name, version, "refused", reason, None)
+
+    def begin_drain(self) -> None:
+        """Not ready from now on; models still answer."""
+        self._is_draining = True
+
+    # --- read by requests ----------------------------------------------------------------------
+
+    @property
+    def is_draining(self) -> bool:
+        """Whether the server is on its way down."""
+        return self._is_draining
+
+    def models(self) -> tuple[Model, ...]:
+        """All of them, by name and version."""
+        return tuple(self._models[key] for key in sorted(self._models))
+
+    def deployments(self) -> tuple[Deployment, ...]:
+        """Those that were loaded."""
+        return tuple(model.deployment for model in self.models() if model.deployment is not None)
+
+    def default_version(self, name: str) -> int:
+        """The version that answers when a request names none.
+
+        Raises:
+            UnknownModel: no such model.
+        """
+        versions = [version for known, version in self._models if known == name]
+        if not versions:
+            raise UnknownModel(f"no model {name!r}; {self._known()}")
+        return self._default_versions.get(name, max(versions))
+
+    def find(self, name: str | None, version: int | None) -> Model:
+        """The model that a request means, whatever its state.
+
+        Raises:
+            InvalidRequest: it names none and there are several.
+            UnknownModel: with the names or versions that exist.
+            NotReady: nothing is loaded yet, or the repository is empty.
+        """
+        if name is None:
+            name = self._only_name()
+        if version is None:
+            version = self.default_version(name)
+        model = self._models.get((name, version))
+        if model is None:
+            versions = sorted(v for known, v in self._models if known == name)
+            if not versions:
+                raise UnknownModel(f"no model {name!r}; {self._known()}")
+            raise UnknownModel(f"{name} has no version {version}; it has {', '.join(map(str, versions))}")
+        return model
+
+    def find_ready(self, name: str | None, version: int | None) -> Deployment:
+        """The deployment that a request means; errors as `find`, and NotReady with the model's fault."""
+        model = self.find(name, version)
+        fault = model.fault()
+        if fault is not None or model.deployment is None:
+            retry_after_s = 2.0 if model.state == "loading" else 30.0
+            raise NotReady(
+                f"{model.name} version {model.version} cannot answer: {fault}", retry_after_s=retry_after_s
+            )
+        return model.deployment
+
+    def readiness(self) -> Readiness:
+        """Whether the server may drive the gate. Load does not change it."""
+        if self._is_draining:
+            return Readiness(is_ready=False, reasons=("the server is shutting down",))
+        if not self._is_scanned:
+            return Readiness(is_ready=False, reasons=("the model repository is being read",))
+        if not self._models:
+            return Readiness(is_ready=False, reasons=(EMPTY,))
+        faults = [
+            f"{model.name} version {model.version}: {fault}"
+            for model in self.models()
+            if (fault := model.fault()) is not None
+        ]
+        enough = len(faults) < len(self._models) if self._require == "any" else not faults
+        wrong_defaults = self._wrong_defaults()
+        return Readiness(
+            is_ready=enough and not wrong_defaults,
+            reasons=(*wrong_defaults, *faults),
+        )
+
+    def _wrong_defaults(self) -> list[str]:
+        wrong = [
+            f"LINESIDE_DEFAULT_VERSIONS names version {version} of {name}, which is not in the repository"
+            for name, version in self._default_versions.items()
+            if (name, version) not in self._models
+        ]
+        if self._default_model is not None and not any(n == self._default_model for n, _ in self._models):
+            wrong.append(
+                f"LINESIDE_DEFAULT_MODEL names {self._default_model}, which is not in the repository"
+            )
+        return wrong
+
+    def _only_name(self) -> str:
+        if self._default_model is not None:
+            return self._default_model
+        names = sorted({name for name, _ in self._models})
+        if not names:
+            raise NotReady(EMPTY if self._is_scanned else "the model repository is being read")
+        if len(names) > 1:
+            raise InvalidRequest(
+                f"several models are served: say model= one of {', '.join(names)}, or set LINESIDE_DEFAULT_MODEL"
+            )
+        return names[0]
+
+    def _known(self) -> str:
+        names = sorted({name for name, _ in self._models})
+        return f"there are {', '.join(names)}" if names else "there are none"
+
+
+EMPTY = (
+    "the model repository holds no bundle: put one at <name>/1/ in it (docs/bundles.md says how), "
+    "or point LINESIDE_MODEL_REPOSITORY at a folder that has one"
+)

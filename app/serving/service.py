@@ -1,0 +1,262 @@
+"""Joins the steps of one request: admit -> decode -> preprocess -> queue -> scores -> map -> overlay.
+
+The only room that sees a whole request, so it alone takes the times. Knows no HTTP and builds nothing.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from types import TracebackType
+from typing import Literal, Self, TypeVar
+
+from app.domain import (
+    Affine,
+    ClassScore,
+    EncodedPicture,
+    Explanation,
+    ImageFacts,
+    Prediction,
+    Size,
+    Timings,
+)
+from app.errors import DeadlineExceeded, ShuttingDown
+from app.explain.maps import EQUIVALENT_METHODS, cell_to_input, class_activation_map, field_of_view
+from app.images.decode import Picture
+from app.images.overlay import render_overlay
+from app.serving.capacity import Capacity, Hold
+from app.serving.catalogue import Catalogue
+from app.serving.deployment import Deployment, Inference, Pixels
+
+ResultT = TypeVar("ResultT")
+
+
+@dataclass(frozen=True, slots=True)
+class OverlayStyle:
+    """How a map is drawn on the picture."""
+
+    media_type: Literal["image/jpeg", "image/png", "image/webp"] = "image/jpeg"
+    colormap: Literal["inferno", "viridis", "cividis", "jet"] = "inferno"
+    normalization: Literal["max", "minmax", "signed"] = "max"
+    opacity: float = 0.6
+    max_side_px: int = 1600
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """An admitted request: its model, its clock, its share of the server's memory."""
+
+    id: str
+    deployment: Deployment
+    started: float
+    """time.monotonic() when its first byte was in."""
+    deadline: float
+    """time.monotonic() after which nobody wants the answer."""
+    hold: Hold
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.hold.release()
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """One picture after the network."""
+
+    picture: Picture
+    input_to_picture: Affine
+    inference: Inference
+    scores: tuple[ClassScore, ...]
+    timings: Timings
+
+
+class Service:
+    """Answers requests with the models of a catalogue.
+
+    Args:
+        catalogue: filled by wiring, before and while this runs.
+        admission: bound on the requests that are inside the server at all.
+        image_threads: threads that decode, resize and draw.
+    """
+
+    def __init__(self, catalogue: Catalogue, *, admission: Capacity, image_threads: int) -> None:
+        self.catalogue = catalogue
+        self._admission = admission
+        self._pool = ThreadPoolExecutor(image_threads, thread_name_prefix="image")
+        self._is_closed = False
+
+    def admit(
+        self, request_id: str, *, model: str | None, version: int | None, started: float, deadline: float
+    ) -> Ticket:
+        """Refuse early, before a body is read, what could not be answered; use the ticket in a `with`.
+
+        Raises:
+            InvalidRequest, UnknownModel, NotReady: as Catalogue.find_ready.
+            QueueFull, ShuttingDown: no room, or no time.
+        """
+        if self._is_closed:
+            raise ShuttingDown("the server is shutting down; try another")
+        deployment = self.catalogue.find_ready(model, version)
+        deployment.check_room(deadline)
+        return Ticket(request_id, deployment, started, deadline, self._admission.take())
+
+    async def predict(
+        self, ticket: Ticket, body: bytes, *, top_k: int, overlay: OverlayStyle | None = None
+    ) -> Prediction:
+        """The classes of one picture, and the top one's overlay where asked for.
+
+        Raises:
+            UnreadableImage, UnsupportedImage, ImageTooLarge: the picture.
+            QueueFull, ShuttingDown, DeadlineExceeded, InferenceFailed: as Batcher.submit.
+        """
+        async with _deadline(ticket):
+            seen = await self._see(ticket, body, keeps_picture=overlay is not None)
+            if overlay is None:
+                return self._prediction(ticket, seen, top_k, None)
+            explanation = _explain(ticket.deployment, seen, seen.scores[0])
+            cam, seen = await self._draw(ticket, seen, explanation, overlay)
+            return self._prediction(ticket, seen, top_k, cam)
+
+    async def explain(
+        self,
+        ticket: Ticket,
+        body: bytes,
+        *,
+        top_k: int,
+        target: int | None,
+        overlay: OverlayStyle | None,
+    ) -> tuple[Prediction, Explanation]:
+        """The same, with the evidence for one class (None: the top one); errors as `predict`."""
+        async with _deadline(ticket):
+            seen = await self._see(ticket, body, keeps_picture=overlay is not None)
+            score = (
+                seen.scores[0] if target is None else next(s for s in seen.scores if s.class_index == target)
+            )
+            explanation = _explain(ticket.deployment, seen, score)
+            cam = None
+            if overlay is not None:
+                cam, seen = await self._draw(ticket, seen, explanation, overlay)
+            return self._prediction(ticket, seen, top_k, cam), explanation
+
+    async def close(self, *, timeout_s: float) -> bool:
+        """Refuse new requests, finish accepted ones; whether all of them ended in time."""
+        self._is_closed = True
+        ended = await asyncio.gather(
+            *(deployment.close(timeout_s=timeout_s) for deployment in self.catalogue.deployments())
+        )
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        return all(ended)
+
+    async def _see(self, ticket: Ticket, body: bytes, *, keeps_picture: bool) -> _Seen:
+        deployment = ticket.deployment
+
+        def read() -> tuple[Picture, Affine, Pixels, float, float]:
+            begun = time.monotonic()
+            picture = deployment.decode(body)
+            decoded = time.monotonic()
+            prepared = deployment.preprocess(picture)
+            return (
+                picture,
+                prepared.to_original,
+                prepared.pixels,
+                decoded - begun,
+                time.monotonic() - decoded,
+            )
+
+        (picture, to_picture, pixels, decode_s, preprocess_s), waited_s = await self._in_pool(ticket, read)
+        if keeps_picture:
+            ticket.hold.grow(picture.nbytes)
+        inference = await deployment.infer(pixels, ticket.deadline)
+        return _Seen(
+            picture,
+            to_picture,
+            inference,
+            deployment.scores(inference.logits),
+            Timings(
+                decode=decode_s * 1000,
+                preprocess=preprocess_s * 1000,
+                queue=(waited_s + inference.queue_s) * 1000,
+                inference=inference.inference_s * 1000,
+            ),
+        )
+
+    async def _draw(
+        self, ticket: Ticket, seen: _Seen, explanation: Explanation, style: OverlayStyle
+    ) -> tuple[EncodedPicture, _Seen]:
+        def draw() -> EncodedPicture:
+            return render_overlay(
+                seen.picture,
+                explanation.map.values,
+                explanation.cell_to_picture,
+                explanation.field_of_view,
+                media_type=style.media_type,
+                colormap=style.colormap,
+                normalization=style.normalization,
+                opacity=style.opacity,
+                max_side=style.max_side_px,
+            )
+
+        begun = time.monotonic()
+        cam, waited_s = await self._in_pool(ticket, draw)
+        render_ms = (time.monotonic() - begun - waited_s) * 1000
+        timings = replace(seen.timings, queue=seen.timings.queue + waited_s * 1000, render=render_ms)
+        return cam, replace(seen, timings=timings)
+
+    async def _in_pool(self, ticket: Ticket, work: Callable[[], ResultT]) -> tuple[ResultT, float]:
+        """Run on an image thread, unless the deadline passed while waiting for one; result, seconds waited."""
+        queued = time.monotonic()
+
+        def run() -> tuple[ResultT, float]:
+            begun = time.monotonic()
+            if begun > ticket.deadline:
+                raise DeadlineExceeded("the deadline passed before a thread was free for the picture")
+            return work(), begun - queued
+
+        return await asyncio.get_running_loop().run_in_executor(self._pool, run)
+
+    def _prediction(self, ticket: Ticket, seen: _Seen, top_k: int, cam: EncodedPicture | None) -> Prediction:
+        picture = seen.picture
+        return Prediction(
+            id=ticket.id,
+            top=seen.scores[0],
+            top_k=seen.scores[:top_k],
+            model=ticket.deployment.identity,
+            image=ImageFacts(picture.width, picture.height, picture.format),
+            batch_size=seen.inference.batch_size,
+            timings=replace(seen.timings, total=(time.monotonic() - ticket.started) * 1000),
+            warnings=picture.warnings,
+            cam=cam,
+        )
+
+
+@asynccontextmanager
+async def _deadline(ticket: Ticket) -> AsyncIterator[None]:
+    try:
+        async with asyncio.timeout(max(0.0, ticket.deadline - time.monotonic())):
+            yield
+    except TimeoutError:
+        raise DeadlineExceeded("no answer within the deadline; the work was dropped") from None
+
+
+def _explain(deployment: Deployment, seen: _Seen, target: ClassScore) -> Explanation:
+    engine = deployment.engine
+    evidence_map = class_activation_map(seen.inference.evidence, seen.inference.logits, target.class_index)
+    rows, columns = evidence_map.values.shape
+    to_input = cell_to_input(engine.input_size, Size(rows, columns), margin_cells=engine.margin_cells)
+    return Explanation(
+        method="cam",
+        kind=engine.evidence_kind,
+        equivalent_to=EQUIVALENT_METHODS if engine.evidence_kind == "exact" else (),
+        layer=engine.target_layer,
+        target=target,
+        map=evidence_map,
+        cell_to_picture=to_input.then(seen.input_to_picture),
+        field_of_view=field_of_view(engine.input_size, seen.input_to_picture),
+        input_size=engine.input_size,
+    )

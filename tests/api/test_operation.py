@@ -1,0 +1,167 @@
+"""What an operator asks: models, health, metrics, docs."""
+
+import json
+from pathlib import Path
+
+import httpx
+import pytest
+from support.bundles import write_random_bundle
+from support.pictures import picture_file
+from support.server import test_settings, threaded_server
+
+
+def test_models_says_what_serves_and_how_it_proved_itself(client: httpx.Client) -> None:
+    """Everything that a page or an integrator needs to know beforehand."""
+    [model] = client.get("/models").json()["models"]
+
+    assert (model["name"], model["version"], model["is_default"], model["state"]) == (
+        "line",
+        1,
+        True,
+        "ready",
+    )
+    assert model["reason"] is None
+    assert model["classes"] == ["castrate", "boar", "female"]
+    assert model["display"]["ko"]["female"] == "암"
+    assert model["input"] == [48, 64]
+    assert (model["architecture"], model["evidence"]) == ("cifar_resnet14", "exact")
+    assert (model["device"], model["precision"]) == ("cpu", "float32")
+    assert model["sum_rule_error"] < 1e-5
+    assert list(model["latency_ms"]) == ["1", "2", "4"]
+    assert model["golden"]["images"] == 2
+    assert model["golden"]["max_probability_difference"] < 1e-4
+    assert (model["title"], model["notice"]) == ("A line", "random weights")
+    assert client.get("/models/line").json() == model
+    assert client.get("/models/line?version=1").json() == model
+    for address, data in zip(model["golden_images"], (picture_file(1), picture_file(2, "PNG")), strict=True):
+        assert client.get(address).content == data
+
+
+@pytest.mark.parametrize(
+    "address", ["/models/cow", "/models/line?version=9", "/models/line/1/golden/golden.json"]
+)
+def test_models_that_do_not_exist_are_404(client: httpx.Client, address: str) -> None:
+    """With a problem document; golden.json itself is no picture."""
+    response = client.get(address)
+
+    assert response.status_code == 404
+    assert response.json()["code"] in {"unknown_model", "not_found"}
+
+
+def test_health_is_ready_and_live(client: httpx.Client) -> None:
+    """200, and no reasons against it."""
+    assert client.get("/livez").json() == {"live": True}
+    assert client.get("/readyz").json() == {"ready": True, "reasons": []}
+
+
+def test_metrics_count_what_happened(client: httpx.Client) -> None:
+    """All the names that dashboards are built on."""
+    client.post("/predict", content=picture_file(1))
+    client.post("/predict", content=b"no picture")
+    text = client.get("/metrics").text
+
+    assert 'lineside_requests_total{model="line",route="/predict",status="200"}' in text
+    assert 'lineside_requests_total{model="line",route="/predict",status="422"}' in text
+    for stage in ("decode", "preprocess", "queue", "inference", "render", "total"):
+        assert f'lineside_stage_seconds_bucket{{le="0.001",stage="{stage}"}}' in text
+    assert 'lineside_batch_size_bucket{le="1.0",model="line"}' in text
+    assert 'lineside_queue_entries{model="line",version="1"} 0.0' in text
+    assert 'lineside_refused_total{reason="unreadable_image"}' in text
+    assert 'lineside_model_info{device="cpu",digest="sha256:' in text
+    assert 'lineside_model_ready{model="line",version="1"} 1.0' in text
+
+
+def test_docs_need_nothing_from_outside(client: httpx.Client) -> None:
+    """A plant has no internet: every script and style comes from this server, and there are examples."""
+    page = client.get("/docs").text
+
+    assert "http://" not in page
+    assert "https://" not in page
+    schema = client.get("/openapi.json").json()
+    assert "examples" in json.dumps(schema["components"]["schemas"]["PredictionReply"])
+    assert "image/tiff" in schema["paths"]["/predict"]["post"]["requestBody"]["content"]
+    assert set(schema["paths"]["/explain"]["post"]["responses"]) >= {"200", "413", "415", "422", "503", "504"}
+
+
+def test_page_is_served_under_a_strict_policy(client: httpx.Client) -> None:
+    """Nothing may be loaded from elsewhere."""
+    response = client.get("/")
+
+    assert response.status_code == 200
+    assert "default-src 'self'" in response.headers["content-security-policy"]
+
+
+def test_empty_repository_is_not_ready_and_says_what_to_do(tmp_path: Path) -> None:
+    """Ready means: may drive the gate."""
+    with threaded_server(test_settings(tmp_path / "nothing")) as url:
+        readiness = httpx.get(f"{url}/readyz")
+        refusal = httpx.post(f"{url}/predict", content=picture_file(0))
+
+    assert readiness.status_code == 503
+    assert "holds no bundle" in readiness.json()["reasons"][0]
+    assert (refusal.status_code, refusal.json()["code"]) == (503, "not_ready")
+    assert int(refusal.headers["retry-after"]) >= 1
+
+
+@pytest.mark.parametrize(("require", "status"), [("all", 503), ("any", 200)])
+def test_refused_bundle_is_listed_with_its_reason(tmp_path: Path, require: str, status: int) -> None:
+    """It keeps the server unready, unless any model is enough; the good one answers either way."""
+    write_random_bundle(tmp_path, name="good")
+    bad = write_random_bundle(tmp_path, name="bad", seed=1)
+    bad.weights_path.write_bytes(bad.weights_path.read_bytes()[:-1000])
+    with threaded_server(test_settings(tmp_path, require_models=require)) as url:
+        readiness = httpx.get(f"{url}/readyz")
+        models = {model["name"]: model for model in httpx.get(f"{url}/models").json()["models"]}
+        answers = {
+            name: httpx.post(f"{url}/predict?model={name}", content=picture_file(0)).status_code
+            for name in ("good", "bad")
+        }
+        unnamed = httpx.post(f"{url}/predict", content=picture_file(0))
+        metrics = httpx.get(f"{url}/metrics").text
+
+    assert readiness.status_code == status
+    assert models["bad"]["state"] == "refused"
+    assert models["bad"]["reason"]
+    assert answers == {"good": 200, "bad": 503}
+    assert (unnamed.status_code, unnamed.json()["code"]) == (422, "invalid_request")
+    assert "bad, good" in unnamed.json()["detail"]
+    assert 'lineside_model_ready{model="bad",version="1"} 0.0' in metrics
+
+
+def test_highest_version_answers_unless_the_request_or_a_setting_names_another(tmp_path: Path) -> None:
+    """Ten is higher than nine."""
+    for version in (9, 10):
+        write_random_bundle(tmp_path, name="line", version=version, seed=version)
+    with threaded_server(test_settings(tmp_path)) as url:
+        highest = httpx.post(f"{url}/predict", content=picture_file(0)).json()["model"]["version"]
+        named = httpx.post(f"{url}/predict?version=9", content=picture_file(0)).json()["model"]["version"]
+    with threaded_server(test_settings(tmp_path, default_versions={"line": 9})) as url:
+        pinned = httpx.post(f"{url}/predict", content=picture_file(0)).json()["model"]["version"]
+    with threaded_server(test_settings(tmp_path, default_versions={"line": 8})) as url:
+        readiness = httpx.get(f"{url}/readyz").json()
+
+    assert (highest, named, pinned) == (10, 9, 9)
+    assert "DEFAULT_VERSIONS" in readiness["reasons"][0]
+
+
+def test_default_model_answers_when_a_request_names_none(tmp_path: Path) -> None:
+    """By setting; one that does not exist keeps the server unready."""
+    for name in ("posture", "sex"):
+        write_random_bundle(tmp_path, name=name)
+    with threaded_server(test_settings(tmp_path, default_model="sex")) as url:
+        assert httpx.post(f"{url}/predict", content=picture_file(0)).json()["model"]["name"] == "sex"
+    with threaded_server(test_settings(tmp_path, default_model="cow")) as url:
+        assert "DEFAULT_MODEL" in httpx.get(f"{url}/readyz").json()["reasons"][0]
+
+
+def test_model_that_does_not_reproduce_its_golden_images_is_refused(tmp_path: Path) -> None:
+    """One changed line of preprocessing after the bundle was made, and the server is not ready."""
+    bundle = write_random_bundle(tmp_path, golden={"a.png": picture_file(1, "PNG")})
+    manifest = bundle.folder / "model.toml"
+    text = manifest.read_text("utf-8")
+    assert 'channels = "RGB"' in text
+    manifest.write_text(text.replace('channels = "RGB"', 'channels = "BGR"'), "utf-8")
+    with threaded_server(test_settings(tmp_path)) as url:
+        reasons = httpx.get(f"{url}/readyz").json()["reasons"]
+
+    assert "golden images do not hold" in reasons[0]

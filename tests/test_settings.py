@@ -1,0 +1,62 @@
+"""Every knob is checked, documented, and refused when it is unknown."""
+
+from pathlib import Path
+
+import pytest
+
+from app.cli.configuration import configuration_page
+from app.errors import SettingsInvalid
+from app.settings import Settings, load_settings
+
+
+def test_unknown_variable_is_refused_with_the_nearest_known_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A typing error must not silently do nothing."""
+    monkeypatch.setenv("LINESIDE_MAX_QUEUE_ENTRYS", "5")
+
+    with pytest.raises(SettingsInvalid, match="did you mean LINESIDE_MAX_QUEUE_ENTRIES"):
+        load_settings()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "named"),
+    [
+        ("PORT", "70000", "LINESIDE_PORT"),
+        ("MAX_IMAGE_MEGAPIXELS", "500", "LINESIDE_MAX_IMAGE_MEGAPIXELS"),
+        ("BATCH_SIZES", "[2,4]", "must hold 1"),
+        ("DEFAULT_DEADLINE_MS", "90000", "max_deadline_ms"),
+        ("MAX_BODY_MIB", "5000", "max_request_mib"),
+        ("DEFAULT_VERSIONS", "{'a': 1}", "DEFAULT_VERSIONS"),
+    ],
+)
+def test_bad_value_is_refused_by_name(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, named: str
+) -> None:
+    """With what would be right."""
+    monkeypatch.setenv(f"LINESIDE_{name}", value)
+
+    with pytest.raises(SettingsInvalid, match=named):
+        load_settings()
+
+
+def test_environment_is_read_and_options_win(monkeypatch: pytest.MonkeyPatch) -> None:
+    """LINESIDE_X, then the command line on top; an option that was not given changes nothing."""
+    monkeypatch.setenv("LINESIDE_PORT", "9001")
+    monkeypatch.setenv("LINESIDE_BATCH_SIZES", "[1,3]")
+
+    assert load_settings(port=None).port == 9001
+    assert load_settings(port=9002).port == 9002
+    assert load_settings().batch_sizes == (1, 3)
+
+
+def test_every_setting_says_why() -> None:
+    """A unit in the name where there is one, a reason under it."""
+    silent = [name for name, field in Settings.model_fields.items() if not field.description]
+
+    assert silent == []
+
+
+def test_configuration_page_is_what_settings_say() -> None:
+    """`make docs` writes it anew."""
+    page = Path(__file__).parents[1] / "docs" / "configuration.md"
+
+    assert page.read_text("utf-8") == configuration_page()
