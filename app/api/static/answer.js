@@ -1,7 +1,7 @@
 // Draws the answer: verdict, a bar per class, times, facts, the command, and problems.
 
 import { element, make, setText, show } from "./dom.js";
-import { fullLabel, labelOf, milliseconds, percent, shortDigest, signed } from "./format.js";
+import { fullLabel, labelOf, milliseconds, percent, share, shortDigest, signed } from "./format.js";
 import { knows, say } from "./words.js";
 
 const STAGES = ["decode", "preprocess", "queue", "inference", "render"];
@@ -72,7 +72,7 @@ function drawWarnings(warnings) {
 function drawTimes(timings) {
   const known = STAGES.reduce((sum, stage) => sum + timings[stage], 0);
   const parts = [...STAGES.map((stage) => [stage, timings[stage]]), ["rest", Math.max(0, timings.total - known)]];
-  setText("time-total", milliseconds(timings.total));
+  setText("time-total", say("time.total", { number: milliseconds(timings.total) }));
   element("timeline").replaceChildren(
     ...parts.map(([stage, ms]) => {
       const part = make("span", stage);
@@ -80,17 +80,16 @@ function drawTimes(timings) {
       return part;
     }),
   );
-  const rows = parts.map(([stage, ms]) => row(say(`time.${stage}`), milliseconds(ms), stage));
-  element("times").replaceChildren(...rows, row(say("time.total"), milliseconds(timings.total), "all"));
-}
-
-function row(name, value, className) {
-  return make("div", className, make("dt", "", name), make("dd", "", value));
+  element("times").replaceChildren(
+    ...parts.map(([stage, ms]) => {
+      return make("div", stage, make("dt", "", say(`time.${stage}`)), make("dd", "", milliseconds(ms)));
+    }),
+  );
 }
 
 function drawFacts(shown, model) {
   const { model: served, image, explanation } = shown;
-  const { values, bias } = explanation.grid;
+  const { values, bias, shape: [rows, columns], positive_fraction } = explanation.grid;
   const cells = values.flat();
   const mean = cells.reduce((sum, value) => sum + value, 0) / cells.length;
   const rule = { logit: signed(explanation.target.logit), bias: signed(bias), mean: signed(mean) };
@@ -101,6 +100,7 @@ function drawFacts(shown, model) {
     device: [model.device, model.precision].filter(Boolean).join(", "),
     picture: `${image.width} × ${image.height}, ${image.format}`,
     batch: say("fact.pictures", { count: shown.batch_size }),
+    map: say("fact.map.cells", { columns, rows, share: share(positive_fraction) }),
     sum: explanation.exact && cells.length ? say("fact.sum.rule", rule) : "",
     request: shown.id,
   };
@@ -111,12 +111,14 @@ function drawFacts(shown, model) {
 }
 
 /** What went wrong, in the reader's language by its code, with the server's own words beneath. */
-export function drawProblem(problem) {
+export function drawProblem({ problem, picture }) {
   show("problem", Boolean(problem));
   if (!problem) return;
   const code = knows(`error.${problem.code}`) ? problem.code : "unexpected";
   setText("problem-title", say(`error.${code}`));
   setText("problem-hint", say(`error.${code}.hint`));
+  setText("problem-name", picture?.name ?? "");
+  show("problem-name", Boolean(picture));
   setText("problem-detail", problem.detail);
   setText("problem-id", problem.id ? say("answer.id", { id: problem.id }) : "");
   show("problem-detail", Boolean(problem.detail));

@@ -35,6 +35,7 @@ export function drawModels({ models, notes, model, isOffline, server, answer, pr
   drawWaiting({ known, isKnown: models !== null, model, isOffline, isLoading }, !answer && !problem && !picture);
   const reasons = [...broken.map(reasonOf), ...(notes ?? []).map((note) => make("li", "", english(note)))];
   show("others", reasons.length > 0 && !isOffline);
+  show("others-title", Boolean(model)); // without one, the title above says so
   element("others-list").replaceChildren(...reasons);
 }
 
@@ -58,9 +59,9 @@ function drawSelect(known, model) {
     options.length === select.options.length &&
     options.every((option, at) => option.text === select.options[at].text && option.value === select.options[at].value);
   if (!isSame) select.replaceChildren(...options);
-  select.value = model ? keyOf(model) : "";
+  select.value = model ? keyOf(model) : keyOf(known[0] ?? { name: "", version: "" });
   select.disabled = known.filter(canAnswer).length < 2;
-  select.parentElement.classList.toggle("empty", known.length === 0);
+  select.parentElement.classList.toggle("absent", known.length === 0);
 }
 
 function drawWaiting({ known, isKnown, model, isOffline, isLoading }, isIdle) {

@@ -92,12 +92,12 @@ async function attempt(signal, again, action, onFailure = () => {}) {
   }
 }
 
-function check({ blob, name }) {
+function check({ blob }) {
   if (!state.model) throw new Problem("not_ready");
-  if (blob.size === 0) throw new Problem("empty_file", { detail: name });
+  if (blob.size === 0) throw new Problem("empty_file");
   const most = state.server?.max_body_bytes ?? Infinity;
   if (blob.size > most) {
-    throw new Problem("body_too_large", { detail: `${name}: ${mebibytes(blob.size)} > ${mebibytes(most)}` });
+    throw new Problem("body_too_large", { detail: `${mebibytes(blob.size)} > ${mebibytes(most)}` });
   }
 }
 
@@ -132,8 +132,8 @@ function spoken() {
 
 function lookAtFiles(files) {
   if (files.length === 0) {
-    begin({ picture: null });
     forget();
+    begin({ picture: null });
     state.problem = new Problem("not_a_file");
     return draw();
   }
@@ -161,7 +161,7 @@ function draw() {
   drawSamples(state, lookAtSample);
   drawStage(state);
   drawAnswer({ ...state, command: state.shown ? command() : "" });
-  drawProblem(state.problem);
+  drawProblem(state);
   show("several", Boolean(state.several));
   setText("several", state.several ? say("choose.several", { name: state.several }) : "");
   show("busy", state.isBusy);

@@ -1,7 +1,7 @@
 // Draws the picture, the overlay above it and the sentence about its colours.
 
 import { element, setText, show } from "./dom.js";
-import { fullLabel, share } from "./format.js";
+import { fullLabel, percent, share } from "./format.js";
 import { say } from "./words.js";
 
 /** What the colours select offers, and what the server calls it. */
@@ -28,19 +28,22 @@ export function drawStage({ picture, plain, answer, shown, model, strength, colo
   element("stage").classList.toggle("empty", isEmpty);
   show("drop", isEmpty);
   show("plain", !isEmpty);
+  show("chip", !isEmpty);
   show("evidence", !isEmpty && Boolean(shown));
   if (isEmpty || !shown) {
     show("overlay", false);
     return;
   }
   const target = fullLabel(model, shown.explanation.target.class);
-  const hasMap = mapIsDrawn(shown);
+  const hasMap = mapIsDrawn(shown, colours);
+  setText("chip", `${fullLabel(model, answer.class)}  ${percent(answer.probability)}`);
   replaceSource("plain", plain);
   element("plain").alt = say("evidence.picture", { name: picture.name });
-  show("overlay", hasMap);
-  if (hasMap) replaceSource("overlay", `data:${shown.cam.media_type};base64,${shown.cam.data}`);
+  show("overlay", Boolean(shown.cam));
+  if (shown.cam) replaceSource("overlay", `data:${shown.cam.media_type};base64,${shown.cam.data}`);
   element("overlay").alt = say("evidence.overlay", { class: target });
   element("evidence").classList.toggle("silent", !hasMap);
+  element("strength").disabled = !hasMap;
   setText("caption", caption(shown, answer, model, colours));
   setText("legend-low", say(colours === "signed" ? "evidence.against" : "evidence.little"));
   setText("legend-high", say(colours === "signed" ? "evidence.for" : "evidence.strong"));
@@ -48,10 +51,14 @@ export function drawStage({ picture, plain, answer, shown, model, strength, colo
   drawStrength(strength);
 }
 
-/** The overlay was drawn at full strength, so its CSS opacity blends as the server would. */
+/**
+ * The overlay was drawn at full strength, so its CSS opacity blends as the server would. Without a map it
+ * holds only the frame, which is always shown.
+ */
 export function drawStrength(strength) {
-  element("overlay").style.opacity = strength / 100;
+  element("overlay").style.opacity = element("strength").disabled ? 1 : strength / 100;
   element("strength").value = strength;
+  element("strength").style.setProperty("--at", `${strength}%`);
   setText("strength-number", share(strength / 100));
 }
 
@@ -68,13 +75,13 @@ export function caption(shown, answer, model, colours) {
   return [
     say(colours === "signed" ? "evidence.caption.signed" : "evidence.caption", named),
     say(sawEverything(geometry.field_of_view, image) ? "evidence.whole" : "evidence.frame"),
-    say("evidence.coarse", { columns, rows, share: share(grid.positive_fraction) }),
+    say("evidence.coarse", { columns, rows }),
     explanation.evidence === "gradient" ? say("evidence.approximate") : "",
   ].join(" ").trim();
 }
 
-function mapIsDrawn({ cam, explanation }) {
-  const isBlank = explanation.grid.status === "no_positive_evidence" && element("colours").value !== "signed";
+function mapIsDrawn({ cam, explanation }, colours) {
+  const isBlank = explanation.grid.status === "no_positive_evidence" && colours !== "signed";
   return Boolean(cam) && explanation.evidence !== "none" && !isBlank;
 }
 
