@@ -1,0 +1,156 @@
+"""`lineside predict`, `models`, `architectures`: what the server would have said, in files and tables."""
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+from PIL import Image
+from support.bundles import CLASSES, write_random_bundle
+from support.pictures import damaged_file, picture_file
+from support.server import test_settings, threaded_server
+from typer.testing import CliRunner
+
+from app.cli.main import app
+from app.cli.summary import summarise
+from app.errors import InvalidRequest, NotReady
+
+run = CliRunner()
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("models")
+    write_random_bundle(root)
+    return root
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader(path.read_text("utf-8").splitlines()))
+
+
+def labelled_folder(root: Path) -> Path:
+    for index, name in enumerate(CLASSES):
+        (root / name).mkdir(parents=True)
+        for number, (kind, suffix) in enumerate(
+            [("JPEG", "jpg"), ("PNG", "png"), ("TIFF", "TIF"), ("WEBP", "webp")]
+        ):
+            (root / name / f"p{number}.{suffix}").write_bytes(picture_file(10 * index + number, kind))
+    (root / "notes.txt").write_text("not a picture")
+    return root
+
+
+def test_labelled_folder_gives_predictions_and_a_summary(repository: Path, tmp_path: Path) -> None:
+    """Twelve pictures in class folders: the same answers as over HTTP, and figures that follow from them."""
+    pictures = labelled_folder(tmp_path / "pictures")
+    out = tmp_path / "out"
+
+    result = run.invoke(app, ["predict", str(pictures), "--models", str(repository), "--out", str(out)])
+
+    assert result.exit_code == 0, result.output
+    rows = rows_of(out / "predictions.csv")
+    assert len(rows) == 12
+    summary = json.loads((out / "summary.json").read_text("utf-8"))
+    hits = sum(row["true_class"] == row["class"] for row in rows)
+    assert summary["accuracy"] == pytest.approx(hits / 12)
+    assert summary["labelled"] == summary["pictures"] == 12
+    assert summary["failed"] == 0
+    assert [sum(line) for line in summary["confusion"]] == [4, 4, 4]
+    assert sorted(p.name for p in out.iterdir()) == ["predictions.csv", "summary.json"]
+    with threaded_server(test_settings(repository)) as url:
+        for row in rows:
+            reply = httpx.post(f"{url}/predict", content=Path(row["file"]).read_bytes()).json()
+            assert reply["class"] == row["class"]
+            assert reply["probability"] == pytest.approx(float(row["probability"]), abs=2e-6)
+
+
+def test_damaged_picture_is_listed_and_the_rest_is_scored(repository: Path, tmp_path: Path) -> None:
+    """Exit code 1, and its line says why."""
+    (tmp_path / "good.jpg").write_bytes(picture_file(1))
+    (tmp_path / "bad.jpg").write_bytes(damaged_file())
+
+    arguments = ["predict", str(tmp_path), "--models", str(repository), "--out", str(tmp_path / "out")]
+    result = run.invoke(app, arguments)
+
+    assert result.exit_code == 1
+    bad, good = rows_of(tmp_path / "out" / "predictions.csv")
+    assert (bad["error_code"], bad["class"]) == ("unreadable_image", "")
+    assert good["class"] in CLASSES
+    assert not (tmp_path / "out" / "summary.json").exists()
+
+
+def test_overlays_are_written_beside_on_request(repository: Path, tmp_path: Path) -> None:
+    """One a picture, of its size, named by what was predicted."""
+    (tmp_path / "a.png").write_bytes(picture_file(1, "PNG"))
+    arguments = ["predict", str(tmp_path / "a.png"), "--overlays"]
+
+    result = run.invoke(app, [*arguments, "--models", str(repository), "--out", str(tmp_path / "out")])
+
+    assert result.exit_code == 0, result.output
+    [overlay] = (tmp_path / "out" / "overlays").iterdir()
+    [row] = rows_of(tmp_path / "out" / "predictions.csv")
+    assert overlay.stem.endswith(f"-a-{row['class']}")
+    with Image.open(overlay) as drawn:
+        assert drawn.size == (160, 120)
+
+
+def test_nothing_to_score_and_nothing_to_score_with_say_so(repository: Path, tmp_path: Path) -> None:
+    """Both name the fix."""
+    (tmp_path / "a.png").write_bytes(picture_file(1, "PNG"))
+    (tmp_path / "empty").mkdir()
+
+    nothing = run.invoke(app, ["predict", str(tmp_path / "empty"), "--models", str(repository)])
+    no_model = run.invoke(app, ["predict", str(tmp_path / "a.png"), "--models", str(tmp_path / "none")])
+
+    assert isinstance(nothing.exception, InvalidRequest)
+    assert ".tiff" in str(nothing.exception)
+    assert isinstance(no_model.exception, NotReady)
+    assert "holds no bundle" in str(no_model.exception)
+
+
+def test_figures_are_the_textbooks() -> None:
+    """A hand-computed confusion matrix; F1 of a class is 2 TP / (2 TP + FP + FN)."""
+    pairs = [("a", "a")] * 3 + [("a", "b")] + [("b", "b")] * 2 + [("b", "a")] * 2
+
+    summary = summarise(pairs, ["a", "b", "never"])
+
+    assert summary.confusion.tolist() == [[3, 1, 0], [2, 2, 0], [0, 0, 0]]
+    assert summary.accuracy == pytest.approx(5 / 8)
+    assert summary.macro_f1 == pytest.approx((6 / 9 + 4 / 7) / 2)
+
+
+def test_models_lists_bundles_without_loading_them(repository: Path, tmp_path: Path) -> None:
+    """For scripts as JSON; a bundle that cannot be opened makes the exit code 1."""
+    good = run.invoke(app, ["models", "--json", "--models", str(repository)])
+    write_random_bundle(tmp_path, name="good")
+    (tmp_path / "bad" / "1").mkdir(parents=True)
+    bad = run.invoke(app, ["models", "--json", "--models", str(tmp_path)])
+    empty = run.invoke(app, ["models", "--models", str(tmp_path / "nothing")])
+
+    assert good.exit_code == 0
+    [model] = json.loads(good.output)["models"]
+    assert (model["name"], model["classes"]) == ("line", list(CLASSES))
+    assert bad.exit_code == 1
+    assert any("model.toml" in row.get("refused", "") for row in json.loads(bad.output)["models"])
+    assert empty.exit_code == 1
+    assert "docs/bundles.md" in empty.output
+
+
+def test_architectures_are_listed_by_name() -> None:
+    """What a manifest may say."""
+    listed = json.loads(run.invoke(app, ["architectures", "--json"]).output)
+
+    assert {"resnet18", "resnet50", "resnext50_32x4d", "wide_resnet50_2", "cifar_resnet14"} <= {
+        architecture["name"] for architecture in listed
+    }
+
+
+def test_version_and_help_do_not_wait_for_torch() -> None:
+    """The command line answers at once."""
+    code = "import sys; import app.cli; sys.exit('torch' in sys.modules)"
+
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    assert run.invoke(app, ["--version"]).output.startswith("lineside 0.")
