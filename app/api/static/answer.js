@@ -99,7 +99,7 @@ function drawFacts(shown, model) {
     network: [model.architecture, explanation.layer].filter(Boolean).join(", "),
     device: [model.device, model.precision].filter(Boolean).join(", "),
     picture: `${image.width} × ${image.height}, ${image.format}`,
-    batch: say("fact.pictures", { count: shown.batch_size }),
+    batch: String(shown.batch_size),
     map: say("fact.map.cells", { columns, rows, share: share(positive_fraction) }),
     sum: explanation.exact && cells.length ? say("fact.sum.rule", rule) : "",
     request: shown.id,

@@ -18,8 +18,8 @@ export function pick(models, chosen) {
   return able.find((model) => keyOf(model) === chosen) ?? able.find((model) => model.is_default) ?? able[0] ?? null;
 }
 
-/** @param {{models, notes, model, isOffline, server, isBusy, answer, problem}} state models: null before the first reply */
-export function drawModels({ models, notes, model, isOffline, server, answer, problem, picture }) {
+/** @param {{models, notes, model, isOffline, version, answer, problem, picture}} state models: null before the first reply */
+export function drawModels({ models, notes, model, isOffline, version, answer, problem, picture }) {
   const known = models ?? [];
   drawSelect(known, model);
   const broken = known.filter((one) => !canAnswer(one));
@@ -27,7 +27,7 @@ export function drawModels({ models, notes, model, isOffline, server, answer, pr
   const state = isOffline ? "offline" : model ? "ready" : known.length === 0 || isLoading ? "loading" : "refused";
   element("state").dataset.state = state;
   setText("state", stateText(state, known, models));
-  setText("version", say("page.version", { version: server?.version ?? "" }).trim());
+  setText("version", say("page.version", { version }).trim());
   show("notice", Boolean(model?.notice));
   setText("notice-text", model?.notice ?? "");
   document.body.classList.toggle("unready", !model);

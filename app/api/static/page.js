@@ -11,13 +11,13 @@ import { explain, explainQuery, fetchSample, listModels, plainPicture, Problem }
 import { caption, COLOURS, drawColours, drawStage, drawStrength } from "./stage.js";
 import { currentLanguage, LANGUAGES, say, speak } from "./words.js";
 
-const POLL_MS = { waiting: 1000, settled: 10000 };
+const POLL_MS = { waiting: 1000, settled: 30_000 };
 const USUAL_STRENGTH = 60;
 
 const state = {
   models: null, // null before the first reply
   notes: [],
-  server: null,
+  version: "", // of the server
   isOffline: false,
   chosen: null, // "name/version", once the reader chose
   model: null,
@@ -35,6 +35,7 @@ const state = {
   colours: remembered("colours") in COLOURS ? remembered("colours") : "inferno",
 };
 let work = new AbortController();
+let nextWatch = 0;
 
 // --- what happens ------------------------------------------------------------------------------
 
@@ -84,10 +85,12 @@ async function attempt(signal, again, action, onFailure = () => {}) {
     if (!(error instanceof Problem)) throw error;
     onFailure();
     Object.assign(state, { problem: error, retry: again });
+    if (error.isPassing) watchModels(); // what is told of the server is out of date
   } finally {
     if (!signal.aborted) {
       Object.assign(state, { isBusy: false, wanted: null });
       draw();
+      if (state.problem) element("problem").scrollIntoView({ block: "nearest" });
     }
   }
 }
@@ -95,13 +98,7 @@ async function attempt(signal, again, action, onFailure = () => {}) {
 function check({ blob }) {
   if (!state.model) throw new Problem("not_ready");
   if (blob.size === 0) throw new Problem("empty_file");
-  const most = state.server?.max_body_bytes ?? Infinity;
-  if (blob.size > most) {
-    throw new Problem("body_too_large", { detail: `${mebibytes(blob.size)} > ${mebibytes(most)}` });
-  }
 }
-
-const mebibytes = (bytes) => `${(bytes / 1024 / 1024).toFixed(1)} MiB`;
 
 /** No answer may stand beside a picture that it does not belong to. */
 function forget() {
@@ -242,9 +239,10 @@ function chooseModel(key) {
 }
 
 async function watchModels() {
+  clearTimeout(nextWatch);
   try {
-    const { models, notes, server } = await listModels();
-    Object.assign(state, { models, notes, server: server ?? null, isOffline: false });
+    const { models, notes, version = "" } = await listModels();
+    Object.assign(state, { models, notes, version, isOffline: false });
     state.model = pick(models, state.chosen ?? (state.model && keyOf(state.model)));
   } catch (error) {
     if (!(error instanceof Problem)) throw error;
@@ -252,7 +250,8 @@ async function watchModels() {
   }
   draw();
   const isSettled = state.model && !state.isOffline && state.models.every((model) => model.state !== "loading");
-  setTimeout(watchModels, isSettled ? POLL_MS.settled : POLL_MS.waiting);
+  clearTimeout(nextWatch); // two may have run at once
+  nextWatch = setTimeout(watchModels, isSettled ? POLL_MS.settled : POLL_MS.waiting);
 }
 
 element("strength").addEventListener("input", (event) => setStrength(Number(event.target.value)));

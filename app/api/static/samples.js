@@ -25,7 +25,7 @@ function newSample(address, choose) {
   // Browsers show no TIFF; its name is enough.
   image.addEventListener("error", () => image.remove());
   image.src = address;
-  const button = make("button", "sample", image, make("span", "", fileName(address)));
+  const button = make("button", "sample", image, make("span", "", fileName(address).replace(/\.\w+$/, "")));
   button.type = "button";
   button.dataset.address = address;
   button.addEventListener("click", () => choose(address));

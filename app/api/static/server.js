@@ -14,7 +14,7 @@ export class Problem extends Error {
   }
 }
 
-/** GET /models: {models, notes, server?}. */
+/** GET /models: {models, notes, version}. */
 export async function listModels() {
   return (await request("/models", { headers: { Accept: "application/json" } })).json();
 }
