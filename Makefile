@@ -40,6 +40,10 @@ test-browser: .venv/.dev ## drive the page with the system's Chromium
 test-docker: .venv/.dev ## build the image, run it, post to it
 	$(BIN)/pytest -m docker
 
+.PHONY: bench-overload
+bench-overload: .venv/.dev ## ten times the capacity for five seconds; prints what happened
+	PYTHONPATH=tests $(BIN)/python bench/overload.py
+
 .PHONY: demo-model
 demo-model: .venv/.dev ## paint carcasses and train models/carcass-demo/1 anew
 	$(BIN)/python -m app.demo

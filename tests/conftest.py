@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+import app  # noqa: F401 - before torch: it decides how torch's threads wait
+
 CARCASSES = Path(__file__).resolve().parents[2] / "shared" / "data" / "carcass"
 
 

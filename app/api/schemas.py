@@ -4,6 +4,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
+from app import __version__
+
 # --- queries -----------------------------------------------------------------------------------
 
 
@@ -273,6 +275,7 @@ class ModelsReply(Reply):
 
     models: list[ModelDescription]
     notes: list[str]
+    version: Annotated[str, Field(description="Of Lineside.")] = __version__
 
 
 class ReadinessReply(Reply):

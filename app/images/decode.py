@@ -1,58 +1,63 @@
-"""Turns an uploaded file into RGB pixels.
+"""Turns an uploaded file into an 8-bit RGB picture.
 
-bytes -> sniff -> header: kind and size -> pixels -> orientation, depth, colour -> Picture
+bytes -> sniff -> header (size, limits) -> pixels -> 8-bit RGB -> Picture
 
-Knows nothing of HTTP, queues or models, and changes no global of Pillow's. Raises a RequestError for
-anything the sender could have avoided; any other exception is our bug.
+Sniffed from the bytes, bounded before anything is decoded. ICC profiles are ignored, as training code
+ignores them. Knows nothing of HTTP, queues or models. Nothing global is touched, so any number of threads
+may decode.
 """
 
-import io
-import struct
-import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BytesIO
+from typing import Literal
 
-import numpy as np
-from PIL import ExifTags, Image, ImageOps, TiffImagePlugin
+from PIL import Image, ImageFile
+from PIL.BmpImagePlugin import BmpImageFile
+from PIL.ExifTags import Base as ExifTag
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+from PIL.TiffImagePlugin import TiffImageFile
+from PIL.WebPImagePlugin import WebPImageFile
 
 from app.domain import Geometry
-from app.errors import ImageTooLarge, UnreadableImage, UnsupportedImage
-from app.images.sniff import sniff, webp_size
+from app.errors import ImageTooLarge, RequestError, UnreadableImage, UnsupportedImage
+from app.images import headers
+from app.images.modes import to_rgb
+from app.images.sniff import AcceptedFormat, sniff
 
-MAX_SAMPLE_VALUE_TAG = 281
-"""TIFF 6.0: the largest value a sample may have; cameras of 10 and 12 bits say 1023 or 4095 here."""
+# The plugins by name instead of Image.open: no other plugin can be reached, and the limit is ours alone
+# (Image.open warns or raises by a global that every thread shares).
+_PLUGINS: dict[AcceptedFormat, type[ImageFile.ImageFile]] = {
+    "JPEG": JpegImageFile,
+    "PNG": PngImageFile,
+    "TIFF": TiffImageFile,
+    "BMP": BmpImageFile,
+    "WEBP": WebPImageFile,
+}
 
-# What Pillow's readers raise on damaged files, besides OSError: SyntaxError on some broken PNGs and TIFFs,
-# ValueError and TypeError on odd tags, and what struct, zlib and indexing raise beneath it.
-DAMAGED = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    TypeError,
-    KeyError,
-    IndexError,
-    AttributeError,
-    AssertionError,
-    EOFError,
-    OverflowError,
-    ZeroDivisionError,
-    MemoryError,
-    RuntimeError,
-    struct.error,
-    zlib.error,
-)
-RESAVE = "the file is truncated or damaged; send it again, or save it anew"
+# What an EXIF orientation tag asks for (EXIF 2.32, tag 0x0112); 1 is upright.
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_AS_STORED = _UPRIGHT | {6: Image.Transpose.ROTATE_90, 8: Image.Transpose.ROTATE_270}
 
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A decoded picture."""
+    """A decoded upload: RGB, 8 bits a channel, fully in memory, free of the file it came from."""
 
     image: Image.Image
-    """Mode RGB, loaded."""
     format: str
-    """JPEG, PNG, TIFF, BMP or WEBP."""
-    warnings: tuple[str, ...]
-    """What was noticed and settled, for the sender."""
+    warnings: tuple[str, ...] = ()
+    """What was noticed while reading, for the sender."""
 
     @property
     def width(self) -> int:
@@ -67,101 +72,78 @@ class Picture:
     @property
     def nbytes(self) -> int:
         """Memory held; Pillow keeps RGB in four bytes a pixel."""
-        return 4 * self.image.width * self.image.height
+        return self.width * self.height * 4
 
 
 def decode(data: bytes, *, geometry: Geometry, max_pixels: int) -> Picture:
-    """Read one picture.
-
-    Args:
-        data: the whole file.
-        geometry: whose orientation and alpha_background are the manifest's.
-        max_pixels: told from the header, before anything is decoded.
+    """The picture in these bytes; orientation and background as the manifest's geometry says.
 
     Raises:
-        UnreadableImage: truncated, corrupt, not an image.
-        UnsupportedImage: an image of a kind or depth that is not accepted.
-        ImageTooLarge: more pixels than allowed.
+        UnsupportedImage: an image, but of a kind that is not accepted.
+        ImageTooLarge: more than `max_pixels`, told from the header.
+        UnreadableImage: anything else that keeps these bytes from being a picture.
     """
     kind = sniff(data)
-    if kind == "WEBP" and (size := webp_size(data)) is not None:
-        _check_size(*size, max_pixels)
-    noticed: list[str] = []
+    headers.refuse_before_opening(data, kind, max_pixels=max_pixels)
+    with _reading(kind), _PLUGINS[kind](BytesIO(data)) as file:
+        headers.refuse_too_large(file.size, max_pixels=max_pixels)
+        if isinstance(file, TiffImageFile):
+            headers.refuse_tiff(file, max_pixels=max_pixels)
+        warnings = []
+        if headers.has_more_pages(file):
+            warnings.append("the file holds several pictures; the first was used")
+        facts = headers.facts(file, data)
+        # Pillow turns a TIFF upright while loading and then forgets the tag; elsewhere the tag may follow
+        # the pixels (PNG) and is only known afterwards.
+        orientation = _orientation(file) if kind == "TIFF" else 1
+        file.load()
+        if kind != "TIFF":
+            orientation = _orientation(file)
+        image, noticed = to_rgb(file, facts, background=geometry.alpha_background)
+    warnings += noticed
+    if orientation in _UPRIGHT:
+        image = _oriented(image, orientation, is_upright=kind == "TIFF", wanted=geometry.orientation)
+        if geometry.orientation == "ignore":
+            warnings.append(
+                f"the EXIF orientation tag ({orientation}) was ignored, as this model's training did"
+            )
+    return Picture(image=image, format=kind, warnings=tuple(warnings))
+
+
+@contextmanager
+def _reading(kind: AcceptedFormat) -> Iterator[None]:
+    """Whatever a plugin raises on bad bytes becomes one error that says nothing of the plugin.
+
+    All exceptions, not a list of them: the plugins raise OSError, SyntaxError, ValueError, struct.error,
+    KeyError, AssertionError, MemoryError and more, each on some file, and nothing but Pillow and this
+    room's conversions runs inside.
+    """
     try:
-        with _open(data, kind) as image:
-            _check_size(image.width, image.height, max_pixels)
-            if getattr(image, "is_animated", False):
-                noticed.append("the file has several pages or frames; the first was used")
-            _refuse_wide_samples(image)
-            image.load()  # open() is lazy; truncation shows only here
-            oriented = _oriented(image, geometry, noticed)
-            rgb = _rgb(oriented, geometry.alpha_background, noticed)
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise ImageTooLarge(
-            f"more pixels than the {max_pixels:,} that are allowed; send a smaller picture"
-        ) from error
-    except DAMAGED as error:
-        raise UnreadableImage(f"not a readable {kind}: {RESAVE}") from error
-    return Picture(rgb, kind, tuple(noticed))
+        yield
+    except RequestError:
+        raise
+    except Exception as error:
+        if kind == "TIFF" and "unknown pixel mode" in str(error):
+            raise UnsupportedImage(
+                "the TIFF has a pixel layout that is not accepted; convert it to 8 or 16 bits, grey or RGB"
+            ) from error
+        if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
+            raise ImageTooLarge(f"the {kind} declares more pixels than can be decoded") from error
+        raise UnreadableImage(f"the {kind} is truncated or corrupt and could not be read") from error
 
 
-def _open(data: bytes, kind: str) -> Image.Image:
-    # MPO is what phones call a JPEG with a second picture behind it; Pillow's JPEG reader finds that out.
-    return Image.open(io.BytesIO(data), formats=[kind])
+def _orientation(file: ImageFile.ImageFile) -> int:
+    """The EXIF orientation, 1..8; 1 where there is none or it cannot be read."""
+    try:
+        value = file.getexif().get(ExifTag.Orientation, 1)
+    except Exception:  # noqa: BLE001 - broken metadata around a good picture is no reason to refuse it
+        return 1
+    return value if isinstance(value, int) and value in _UPRIGHT else 1
 
 
-def _check_size(width: int, height: int, max_pixels: int) -> None:
-    if width * height > max_pixels:
-        raise ImageTooLarge(
-            f"{width} x {height} pixels are more than the {max_pixels:,} that are allowed; send a smaller picture "
-            "or raise LINESIDE_MAX_IMAGE_MEGAPIXELS"
-        )
-    if width < 1 or height < 1:
-        raise UnreadableImage(f"the picture has no pixels ({width} x {height})")
-
-
-def _refuse_wide_samples(image: Image.Image) -> None:
-    """32-bit integers and floats have no declared white; any scale would be a guess."""
-    if image.mode in {"I", "F"}:
-        samples = "32-bit or signed integer" if image.mode == "I" else "floating point"
-        raise UnsupportedImage(f"{samples} samples are not accepted; save the picture with 8 or 16 bits")
-
-
-def _oriented(image: Image.Image, geometry: Geometry, noticed: list[str]) -> Image.Image:
-    orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
-    if orientation == 1:
+def _oriented(
+    image: Image.Image, orientation: int, *, is_upright: bool, wanted: Literal["ignore", "apply"]
+) -> Image.Image:
+    if is_upright == (wanted == "apply"):
         return image
-    if geometry.orientation == "apply":
-        return ImageOps.exif_transpose(image)
-    noticed.append(f"EXIF orientation {orientation} was ignored, as the model's manifest declares")
-    return image
-
-
-def _rgb(image: Image.Image, background: tuple[int, int, int], noticed: list[str]) -> Image.Image:
-    mode = image.mode
-    if mode == "RGB" and "transparency" not in image.info:
-        return image.copy()  # from the reader's own subclass, so that the file's bytes are let go
-    if mode.startswith("I;16"):
-        noticed.append("16-bit samples were scaled to 8 bits")
-        return _scaled_grey(image).convert("RGB")
-    if mode in {"LA", "La", "PA", "RGBA", "RGBa"} or "transparency" in image.info:
-        noticed.append("transparency was laid over the background colour that the manifest declares")
-        above = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", above.size, (*background, 255)), above).convert("RGB")
-    if mode == "CMYK":
-        noticed.append("CMYK was converted to RGB without a colour profile")
-    if mode not in {"1", "L", "P", "CMYK", "YCbCr", "LAB", "HSV", "RGBX"}:
-        raise UnsupportedImage(f"pixels of kind {mode} are not accepted; save the picture as 8-bit RGB")
-    return image.convert("RGB")
-
-
-def _scaled_grey(image: Image.Image) -> Image.Image:
-    """16-bit grey over its declared range, rounded; Pillow's own convert would clip at 255."""
-    samples = np.asarray(image).astype(np.uint32)
-    white = 65535
-    if isinstance(image, TiffImagePlugin.TiffImageFile):
-        declared = image.tag_v2.get(MAX_SAMPLE_VALUE_TAG)
-        declared = declared[0] if isinstance(declared, tuple) else declared
-        bits = image.tag_v2.get(TiffImagePlugin.BITSPERSAMPLE, (16,))[0]
-        white = declared if isinstance(declared, int) and 255 <= declared <= 65535 else (1 << bits) - 1
-    return Image.fromarray(((np.minimum(samples, white) * 255 + white // 2) // white).astype(np.uint8))
+    return image.transpose((_AS_STORED if is_upright else _UPRIGHT)[orientation])

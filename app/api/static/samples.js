@@ -1,0 +1,33 @@
+// Draws the model's golden images as buttons.
+
+import { element, make } from "./dom.js";
+import { fileName } from "./format.js";
+import { say } from "./words.js";
+
+/** @param choose called with a sample's address */
+export function drawSamples({ model, picture }, choose) {
+  const addresses = model?.golden_images ?? [];
+  const list = element("samples");
+  const present = [...list.children].map((item) => item.firstChild.dataset.address);
+  if (present.join() !== addresses.join()) {
+    list.replaceChildren(...addresses.map((address) => make("li", "", newSample(address, choose))));
+  }
+  for (const { firstChild: button } of list.children) {
+    button.ariaPressed = String(button.dataset.address === picture?.address);
+    button.ariaLabel = say("choose.sample", { name: fileName(button.dataset.address) });
+  }
+}
+
+function newSample(address, choose) {
+  const image = make("img", "");
+  image.alt = "";
+  image.loading = "lazy";
+  // Browsers show no TIFF; its name is enough.
+  image.addEventListener("error", () => image.remove());
+  image.src = address;
+  const button = make("button", "sample", image, make("span", "", fileName(address).replace(/\.\w+$/, "")));
+  button.type = "button";
+  button.dataset.address = address;
+  button.addEventListener("click", () => choose(address));
+  return button;
+}

@@ -1,0 +1,97 @@
+// Draws the picture, the overlay above it and the sentence about its colours.
+
+import { element, setText, show } from "./dom.js";
+import { fullLabel, percent, share } from "./format.js";
+import { say } from "./words.js";
+
+/** What the colours select offers, and what the server calls it. */
+export const COLOURS = {
+  inferno: { colormap: "inferno", normalization: "max" },
+  viridis: { colormap: "viridis", normalization: "max" },
+  cividis: { colormap: "cividis", normalization: "max" },
+  jet: { colormap: "jet", normalization: "max" },
+  signed: { normalization: "signed" },
+};
+
+/** Offer the colours, in the current language. */
+export function drawColours(chosen) {
+  const options = Object.keys(COLOURS).map((name) => {
+    const text = name === "signed" ? say("evidence.signed") : name[0].toUpperCase() + name.slice(1);
+    return new Option(text, name, false, name === chosen);
+  });
+  element("colours").replaceChildren(...options);
+}
+
+/** @param {{picture, plain, shown, model, strength, colours}} state plain: address of the picture without a map */
+export function drawStage({ picture, plain, answer, shown, model, strength, colours }) {
+  const isEmpty = !plain;
+  element("stage").classList.toggle("empty", isEmpty);
+  show("drop", isEmpty);
+  show("plain", !isEmpty);
+  show("chip", !isEmpty);
+  show("evidence", !isEmpty && Boolean(shown));
+  if (isEmpty || !shown) {
+    show("overlay", false);
+    return;
+  }
+  const target = fullLabel(model, shown.explanation.target.class);
+  const hasMap = mapIsDrawn(shown, colours);
+  setText("chip", `${fullLabel(model, answer.class)}  ${percent(answer.probability)}`);
+  replaceSource("plain", plain);
+  element("plain").alt = say("evidence.picture", { name: picture.name });
+  show("overlay", Boolean(shown.cam));
+  if (shown.cam) replaceSource("overlay", `data:${shown.cam.media_type};base64,${shown.cam.data}`);
+  element("overlay").alt = say("evidence.overlay", { class: target });
+  element("evidence").classList.toggle("silent", !hasMap);
+  element("strength").disabled = !hasMap;
+  setText("caption", caption(shown, answer, model, colours));
+  setText("legend-low", say(colours === "signed" ? "evidence.against" : "evidence.little"));
+  setText("legend-high", say(colours === "signed" ? "evidence.for" : "evidence.strong"));
+  element("ramp").dataset.colours = colours;
+  drawStrength(strength);
+}
+
+/**
+ * The overlay was drawn at full strength, so its CSS opacity blends as the server would. Without a map it
+ * holds only the frame, which is always shown.
+ */
+export function drawStrength(strength) {
+  element("overlay").style.opacity = element("strength").disabled ? 1 : strength / 100;
+  element("strength").value = strength;
+  element("strength").style.setProperty("--at", `${strength}%`);
+  setText("strength-number", share(strength / 100));
+}
+
+/** What the colours mean, in plain words. */
+export function caption(shown, answer, model, colours) {
+  const { explanation, image } = shown;
+  const { grid, target, geometry } = explanation;
+  const named = { class: fullLabel(model, target.class) };
+  if (explanation.evidence === "none") return say("evidence.impossible");
+  if (grid.status === "no_positive_evidence" && colours !== "signed") {
+    return say(target.class === answer.class ? "evidence.nothing.top" : "evidence.nothing", named);
+  }
+  const [rows, columns] = grid.shape;
+  return [
+    say(colours === "signed" ? "evidence.caption.signed" : "evidence.caption", named),
+    say(sawEverything(geometry.field_of_view, image) ? "evidence.whole" : "evidence.frame"),
+    say("evidence.coarse", { columns, rows }),
+    explanation.evidence === "gradient" ? say("evidence.approximate") : "",
+  ].join(" ").trim();
+}
+
+function mapIsDrawn({ cam, explanation }, colours) {
+  const isBlank = explanation.grid.status === "no_positive_evidence" && colours !== "signed";
+  return Boolean(cam) && explanation.evidence !== "none" && !isBlank;
+}
+
+/** Within a hundredth of the picture on every side. */
+function sawEverything([left, top, right, bottom], { width, height }) {
+  const x = width / 100;
+  const y = height / 100;
+  return left <= x && top <= y && right >= width - x && bottom >= height - y;
+}
+
+function replaceSource(id, address) {
+  if (element(id).src !== address) element(id).src = address;
+}

@@ -1,0 +1,209 @@
+"""A picture goes in; the class and its evidence come out."""
+
+import io
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from browser.steps import (
+    GOLDEN,
+    KOREAN,
+    bar,
+    choose_file,
+    choose_sample,
+    drop,
+    overlay_opacity,
+    percent,
+    size_of,
+    verdict,
+    wait_for_answer,
+)
+from PIL import Image
+from playwright.sync_api import Page, Route, expect
+from support.pictures import picture_file
+
+Answers = Callable[..., dict[str, Any]]
+
+
+def test_a_sample_shows_class_bars_overlay_and_times(page: Page, answer_for: Answers) -> None:
+    """And every number is the server's own."""
+    expected = answer_for(GOLDEN["first.jpg"])
+
+    choose_sample(page, "first.jpg")
+
+    assert verdict(page) == expected["class"]
+    expect(page.locator("#verdict-probability")).to_have_text(percent(expected["probability"]))
+    for score in expected["top_k"]:
+        expect(bar(page, score["class"]).locator(".number")).to_have_text(percent(score["probability"]))
+    assert size_of(page.locator("#overlay")) == [320, 240]
+    assert size_of(page.locator("#plain")) == [320, 240]
+    assert page.locator("#overlay").is_visible()
+    assert page.locator("#times div").count() == 6
+    expect(page.locator("#time-total")).to_contain_text("ms in total")
+    expect(page.locator("#notice")).to_contain_text("random weights, not for use on meat")
+    expect(page.locator("#facts")).to_contain_text("line 1")
+    expect(page.locator("#spoken")).to_contain_text(expected["class"])
+
+
+def test_bars_stay_in_the_order_of_the_manifest(page: Page) -> None:
+    """So that a class is always under the same key, whatever the picture."""
+    for name in GOLDEN:
+        choose_sample(page, name)
+        classes = page.locator("#bars button").evaluate_all("bars => bars.map(bar => bar.dataset.class)")
+        assert classes == list(KOREAN)
+
+
+def test_the_slider_changes_the_opacity_of_the_overlay(page: Page) -> None:
+    choose_sample(page, "first.jpg")
+    assert overlay_opacity(page) == pytest.approx(0.6)
+
+    page.locator("#strength").focus()
+    page.keyboard.press("End")
+    expect(page.locator("#strength-number")).to_have_text("100 %")
+    expect(page.locator("#overlay")).to_have_css("opacity", "1")
+    page.keyboard.press("Home")
+    expect(page.locator("#overlay")).to_have_css("opacity", "0")
+
+
+def test_the_overlay_at_full_strength_blends_to_every_other(server: str, answer_for: Answers) -> None:
+    """What the page's slider relies on: the server mixes picture and colours linearly."""
+
+    def drawn(opacity: float) -> Any:
+        reply = httpx.post(
+            f"{server}/explain",
+            params={"opacity": opacity},
+            content=GOLDEN["first.jpg"],
+            headers={"Accept": "image/png"},
+        )
+        return np.asarray(Image.open(io.BytesIO(reply.raise_for_status().content)), dtype=np.float64)
+
+    left, top, right, bottom = answer_for(GOLDEN["first.jpg"])["explanation"]["geometry"]["field_of_view"]
+    within_frame = np.s_[int(top) + 5 : int(bottom) - 5, int(left) + 5 : int(right) - 5]
+
+    blended = 0.4 * drawn(0) + 0.6 * drawn(1)
+
+    assert np.abs(blended - drawn(0.6))[within_frame].max() <= 2
+
+
+def test_another_class_shows_its_own_map(page: Page, answer_for: Answers) -> None:
+    """The verdict stays; only the evidence is another's."""
+    expected = answer_for(GOLDEN["first.jpg"])
+    other = expected["top_k"][1]["class"]
+    choose_sample(page, "first.jpg")
+    first_map = page.locator("#overlay").get_attribute("src")
+
+    bar(page, other).click()
+
+    expect(bar(page, other)).to_have_attribute("aria-pressed", "true")
+    expect(page.locator("#caption")).to_contain_text(other)
+    assert page.locator("#overlay").get_attribute("src") != first_map
+    assert verdict(page) == expected["class"]
+
+
+def test_other_colours_are_drawn_anew(page: Page) -> None:
+    choose_sample(page, "first.jpg")
+    first_map = page.locator("#overlay").get_attribute("src")
+
+    page.locator("#colours").select_option("cividis")
+
+    expect(page.locator("#overlay")).not_to_have_attribute("src", first_map or "")
+    expect(page.locator("#ramp")).to_have_attribute("data-colours", "cividis")
+
+
+def test_a_tiff_is_seen_though_browsers_show_none(page: Page) -> None:
+    choose_file(page, "camera.tif", picture_file(5, "TIFF", width=300, height=200))
+    wait_for_answer(page, "camera.tif")
+
+    assert size_of(page.locator("#plain")) == [300, 200]
+    expect(page.locator("#facts")).to_contain_text("300 \N{MULTIPLICATION SIGN} 200, TIFF")
+
+
+def test_a_dropped_file_is_classified(page: Page, answer_for: Answers) -> None:
+    data = picture_file(6)
+
+    drop(page, ("dropped.jpg", data))
+    wait_for_answer(page, "dropped.jpg")
+
+    assert verdict(page) == answer_for(data)["class"]
+
+
+def test_of_several_dropped_files_the_first_is_used_and_that_is_said(page: Page) -> None:
+    drop(page, ("one.jpg", picture_file(6)), ("two.jpg", picture_file(7)))
+    wait_for_answer(page, "one.jpg")
+
+    expect(page.locator("#several")).to_contain_text("one.jpg")
+
+
+def test_the_caption_says_what_the_network_did_not_see(page: Page) -> None:
+    choose_sample(page, "first.jpg")
+
+    expect(page.locator("#caption")).to_contain_text("The frame is what the network saw.")
+
+
+def test_where_nothing_speaks_for_a_class_words_say_so(page: Page) -> None:
+    """A blank heat map would look like a fault."""
+
+    def without_evidence(route: Route) -> None:
+        reply = route.fetch()
+        if "json" not in reply.headers["content-type"]:
+            route.fulfill(response=reply)
+            return
+        body = reply.json()
+        body["explanation"]["grid"]["status"] = "no_positive_evidence"
+        route.fulfill(response=reply, json=body)
+
+    page.route("**/explain?*", without_evidence)
+    choose_sample(page, "first.jpg")
+
+    expect(page.locator("#caption")).to_contain_text("Nothing in the picture speaks for")
+    expect(page.locator("#strength")).to_be_disabled()
+    assert page.locator("#plain").is_visible()
+
+
+def test_a_late_answer_never_covers_a_newer_one(page: Page) -> None:
+    held: list[Route] = []
+    page.route("**/explain?*", lambda route: held.append(route) if not held else route.continue_())
+    page.get_by_role("button", name="first.jpg").click()
+    page.wait_for_function("document.body.classList.contains('working')")
+
+    choose_sample(page, "second.png")
+    for route in held:
+        route.abort()
+
+    page.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    expect(page.locator("#facts")).to_contain_text("PNG")
+    assert page.locator("#problem").is_hidden()
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="no curl on this machine")
+def test_the_curl_command_gives_the_same_answer(page: Page, tmp_path: Path, answer_for: Answers) -> None:
+    """Also for a file whose name a shell would trip over."""
+    choose_sample(page, "second.png")
+    sample_command = page.locator("#curl").inner_text()
+    data = picture_file(8)
+    awkward = "it's a $(picture) & more.jpg"
+    (tmp_path / awkward).write_bytes(data)
+    drop(page, (awkward, data))
+    expect(page.locator("#curl")).to_contain_text("picture")
+    file_command = page.locator("#curl").inner_text()
+
+    for command, picture in ((sample_command, GOLDEN["second.png"]), (file_command, data)):
+        ran = subprocess.run(
+            ["bash", "-ec", command], check=False, cwd=tmp_path, capture_output=True, text=True, timeout=60
+        )
+        assert f'"class":"{answer_for(picture)["class"]}"' in ran.stdout, ran.stderr
+
+
+def test_the_command_is_copied(page: Page) -> None:
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    choose_sample(page, "first.jpg")
+
+    page.locator("#copy").click()
+
+    expect(page.locator("#copy")).to_have_text("Copied")
+    assert page.evaluate("navigator.clipboard.readText()") == page.locator("#curl").inner_text()

@@ -1,0 +1,149 @@
+"""What goes wrong is said in plain words, and the page still works."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from browser.steps import Watch, choose_file, choose_sample, drop, problem
+from playwright.sync_api import Browser, Page, Route, expect
+from support.pictures import damaged_file, picture_file
+from support.server import server_process
+
+
+@pytest.fixture(autouse=True)
+def _failures_are_wanted(watch: Watch) -> None:
+    watch.may_fail = True
+
+
+def test_a_damaged_file_is_said_and_the_page_still_works(page: Page) -> None:
+    """The old answer is gone: it does not belong to this file."""
+    choose_sample(page, "first.jpg")
+
+    choose_file(page, "damaged.jpg", damaged_file())
+
+    text = problem(page)
+    assert "The picture cannot be read" in text
+    assert "damaged.jpg" in text
+    assert "Request " in text
+    assert page.locator("#result").is_hidden()
+    assert page.locator("#plain").is_hidden()
+    choose_sample(page, "second.png")
+    assert page.locator("#problem").is_hidden()
+
+
+def test_the_message_follows_the_language(page: Page) -> None:
+    choose_file(page, "notes.txt", b"these are only words")
+    problem(page)
+
+    page.get_by_role("button", name="한국어").click()
+
+    assert "사진" in problem(page) or "형식" in problem(page)
+
+
+def test_an_empty_file_is_not_even_sent(page: Page) -> None:
+    choose_file(page, "empty.jpg", b"")
+
+    assert "The file is empty" in problem(page)
+
+
+def test_a_file_over_the_limit_is_refused_by_name(page: Page) -> None:
+    choose_file(page, "huge.bmp", picture_file(1, "BMP", width=900, height=900))
+
+    text = problem(page)
+    assert "The file is too big" in text
+    assert "huge.bmp" in text
+
+
+def test_what_is_not_a_file_is_said(page: Page) -> None:
+    choose_sample(page, "first.jpg")
+
+    drop(page, text="https://example.org/picture.jpg")
+
+    assert "That was not a file" in problem(page)
+    assert page.locator("#result").is_hidden()
+
+
+def test_a_lost_network_is_said_and_the_same_picture_tried_again(page: Page) -> None:
+    page.context.set_offline(True)
+    page.get_by_role("button", name="first.jpg").click()
+    assert "The server cannot be reached" in problem(page)
+
+    page.context.set_offline(False)
+    page.locator("#retry").click()
+
+    page.locator("#result").wait_for()
+    assert page.locator("#problem").is_hidden()
+
+
+@pytest.mark.parametrize("code", ["queue_full", "deadline_exceeded"])
+def test_a_busy_server_is_said_and_can_be_tried_again(page: Page, code: str) -> None:
+    refusal = {"title": "busy", "status": 503, "detail": "128 of 128 entries", "code": code, "id": "01ABC"}
+    page.route(
+        "**/explain?*",
+        lambda route: route.fulfill(status=503, json=refusal, content_type="application/problem+json"),
+    )
+    page.get_by_role("button", name="first.jpg").click()
+    text = problem(page)
+    assert "128 of 128 entries" in text
+    assert "01ABC" in text
+
+    page.unroute("**/explain?*")
+    page.locator("#retry").click()
+
+    page.locator("#result").wait_for()
+
+
+def test_an_answer_that_makes_no_sense_is_said(page: Page) -> None:
+    """A proxy's error page, for one."""
+    page.route("**/explain?*", lambda route: route.fulfill(status=502, body="<h1>Bad Gateway</h1>"))
+
+    page.get_by_role("button", name="first.jpg").click()
+
+    text = problem(page)
+    assert "The server's answer makes no sense" in text
+    assert "HTTP 502" in text
+
+
+def test_a_class_that_cannot_be_shown_leaves_the_answer_standing(page: Page) -> None:
+    choose_sample(page, "first.jpg")
+    page.route("**/explain?*target=*", lambda route: route.abort())
+
+    page.locator("#bars button[aria-pressed='false']").first.click()
+
+    assert "The server cannot be reached" in problem(page)
+    assert page.locator("#result").is_visible()
+
+
+def test_a_loading_model_is_said_and_the_page_goes_on_by_itself(open_page: Callable[..., Page]) -> None:
+    page = open_page(wait=False)
+    loading = {
+        "models": [{"name": "line", "version": 1, "state": "loading", "reason": "it is still loading"}]
+    }
+
+    def still_loading(route: Route) -> None:
+        route.fulfill(json={**loading, "notes": []})
+
+    page.route("**/models", still_loading)
+    page.reload()
+    expect(page.locator("#waiting-title")).to_have_text("The model is loading")
+    expect(page.locator("#file")).to_be_disabled()
+
+    page.unroute("**/models")
+
+    page.locator("#samples button").first.wait_for()
+    expect(page.locator("#file")).to_be_enabled()
+
+
+def test_a_refused_model_is_said_with_its_reason(browser: Browser, tmp_path: Path) -> None:
+    bundle = tmp_path / "models" / "broken" / "1"
+    bundle.mkdir(parents=True)
+    (bundle / "model.toml").write_text('architecture = "no-such-network"\n', encoding="utf-8")
+    with server_process(tmp_path / "models", tmp_path / "log") as served:
+        context = browser.new_context(locale="en-GB")
+        page = context.new_page()
+        page.goto(served.url)
+
+        expect(page.locator("#waiting-title")).to_have_text("No model can answer")
+        expect(page.locator("#others-list")).to_contain_text("broken 1: refused")
+        expect(page.locator("#others-list")).to_contain_text("it was refused: ")
+        context.close()

@@ -1,0 +1,80 @@
+"""What the evidence says: the arithmetic of maps and where their cells lie."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.domain import Affine, Size
+from app.explain.maps import cell_to_input, class_activation_map, field_of_view, softmax
+
+
+def test_map_and_bias_add_up_to_the_logit() -> None:
+    """logit = bias + mean(values), for every class."""
+    generator = np.random.default_rng(0)
+    evidence = generator.normal(size=(3, 5, 7)).astype(np.float32)
+    logits = evidence.mean(axis=(1, 2)) + np.array([0.5, -1.0, 2.0], dtype=np.float32)
+
+    for index, bias in enumerate([0.5, -1.0, 2.0]):
+        explained = class_activation_map(evidence, logits, index)
+        assert explained.bias == pytest.approx(bias, abs=1e-6)
+        assert explained.bias + explained.values.mean() == pytest.approx(float(logits[index]), abs=1e-6)
+        assert explained.positive_fraction == pytest.approx((evidence[index] > 0).mean())
+        assert explained.status == "ok"
+
+
+def test_map_without_positive_evidence_says_so() -> None:
+    """Instead of a blank picture that looks like a fault."""
+    evidence = -np.ones((2, 3, 3), dtype=np.float32)
+
+    explained = class_activation_map(evidence, np.array([-1.0, -1.0], dtype=np.float32), 0)
+
+    assert explained.status == "no_positive_evidence"
+    assert explained.positive_fraction == 0.0
+
+
+def test_softmax_survives_logits_of_any_size() -> None:
+    """No overflow, and the rows add up to one."""
+    logits = np.array([[1e4, -1e4, 0.0], [3e38, 3e38, -3e38]], dtype=np.float32)
+
+    probabilities = softmax(logits)
+
+    assert probabilities.sum(axis=1) == pytest.approx([1.0, 1.0])
+    assert probabilities[0] == pytest.approx([1.0, 0.0, 0.0])
+    assert probabilities[1] == pytest.approx([0.5, 0.5, 0.0])
+
+
+@given(
+    height=st.integers(1, 50),
+    width=st.integers(1, 50),
+    cell=st.integers(1, 40),
+    margin=st.sampled_from([0, 1, 2]),
+)
+def test_cells_with_their_margin_tile_the_input(height: int, width: int, cell: int, margin: int) -> None:
+    """The trunk's cells fill the input; a head without padding leaves the margin out."""
+    rows, columns = height + 2 * margin, width + 2 * margin
+    to_input = cell_to_input(Size(rows * cell, columns * cell), Size(height, width), margin_cells=margin)
+
+    assert (to_input.scale_x, to_input.scale_y) == pytest.approx((cell, cell))
+    assert (to_input.offset_x, to_input.offset_y) == pytest.approx((margin * cell, margin * cell))
+
+
+def test_affines_chain_in_the_order_they_are_applied() -> None:
+    """First the cells to the input, then the input to the picture."""
+    first, second = Affine(2.0, 1.0, 3.0, -1.0), Affine(10.0, 5.0, 20.0, 7.0)
+
+    both = first.then(second)
+
+    x, y = 4.0, 6.0
+    inner_x, inner_y = 2.0 * x + 1.0, 3.0 * y - 1.0
+    assert both.scale_x * x + both.offset_x == pytest.approx(10.0 * inner_x + 5.0)
+    assert both.scale_y * y + both.offset_y == pytest.approx(20.0 * inner_y + 7.0)
+
+
+def test_field_of_view_of_the_carcass_model_is_the_bottom_right() -> None:
+    """373 x 373 nearest, bottom-right 224 of it, on 768 x 574."""
+    to_picture = Affine(768 / 373, 149 * 768 / 373, 574 / 373, 149 * 574 / 373)
+
+    assert field_of_view(Size(224, 224), to_picture) == pytest.approx(
+        (149 * 768 / 373, 149 * 574 / 373, 768, 574)
+    )

@@ -1,0 +1,132 @@
+"""One model that serves, with an engine that the test holds in its hand."""
+
+import asyncio
+import threading
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from support.bundles import write_random_bundle
+
+from app.bundles.repository import Bundle
+from app.domain import EvidenceKind, Size
+from app.engines.base import EngineOutput
+from app.errors import InferenceFailed, UnknownClass
+from app.serving.deployment import Deployment, Proof
+
+
+class ScriptedEngine:
+    """Answers what the test wrote down, when the test lets it."""
+
+    device = "cpu"
+    precision = "float32"
+    input_size = Size(2, 2)
+    class_count = 3
+    evidence_kind: EvidenceKind = "exact"
+    margin_cells = 0.0
+    target_layer = "layer4"
+
+    def __init__(self, logits: list[float]) -> None:
+        self.logits = np.array(logits, dtype=np.float32)
+        self.may_go_on = threading.Event()
+        self.may_go_on.set()
+        self.is_closed = False
+
+    def run(self, images: NDArray[np.uint8]) -> EngineOutput:
+        assert self.may_go_on.wait(10)
+        count = len(images)
+        evidence = np.zeros((count, 3, 1, 1), dtype=np.float32)
+        return EngineOutput(np.tile(self.logits, (count, 1)), evidence)
+
+    def close(self) -> None:
+        self.is_closed = True
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    return write_random_bundle(Path(tmp_path_factory.mktemp("models")))
+
+
+@asynccontextmanager
+async def deployed(
+    bundle: Bundle, engine: ScriptedEngine, *, worker_stall_s: float = 30.0
+) -> AsyncIterator[Deployment]:
+    deployment = Deployment(
+        bundle,
+        engine,
+        Proof(sum_rule_error=0.0, golden=None, latency_s={1: 0.01}, warnings=()),
+        batch_sizes=(1, 2),
+        max_entries=4,
+        max_bytes=1000,
+        max_image_pixels=1000,
+        worker_stall_s=worker_stall_s,
+        on_batch=lambda _size: None,
+    )
+    try:
+        yield deployment
+    finally:
+        engine.may_go_on.set()
+        assert await deployment.close(timeout_s=10)
+
+
+async def until(is_so: Callable[[], bool]) -> None:
+    """Wait, but not for ever."""
+    for _ in range(2000):
+        if is_so():
+            return
+        await asyncio.sleep(0.005)
+    raise AssertionError("it never came to be so")
+
+
+IMAGE = np.zeros((2, 2, 3), dtype=np.uint8)
+
+
+async def test_scores_come_in_order_and_equal_ones_in_class_order(bundle: Bundle) -> None:
+    """Probabilities are the softmax of the logits."""
+    async with deployed(bundle, ScriptedEngine([1.0, 2.0, 1.0])) as deployment:
+        inference = await deployment.infer(IMAGE, time.monotonic() + 5)
+        scores = deployment.scores(inference.logits)
+
+    assert [score.class_name for score in scores] == ["boar", "castrate", "female"]
+    assert sum(score.probability for score in scores) == pytest.approx(1.0)
+    assert scores[0].probability == pytest.approx(np.e**2 / (np.e**2 + 2 * np.e))
+
+
+async def test_answer_that_is_no_number_is_an_error_not_a_class(bundle: Bundle) -> None:
+    """NaN has no largest class; the worker lives on."""
+    engine = ScriptedEngine([float("nan"), 0.0, 0.0])
+    async with deployed(bundle, engine) as deployment:
+        with pytest.raises(InferenceFailed):
+            await deployment.infer(IMAGE, time.monotonic() + 5)
+        engine.logits = np.zeros(3, dtype=np.float32)
+
+        assert (await deployment.infer(IMAGE, time.monotonic() + 5)).logits.tolist() == [0, 0, 0]
+
+
+async def test_hanging_device_is_a_fault_and_mere_load_is_not(bundle: Bundle) -> None:
+    """Readiness asks the worker; a full queue does not change it."""
+    engine = ScriptedEngine([0.0, 0.0, 0.0])
+    async with deployed(bundle, engine, worker_stall_s=0.2) as deployment:
+        engine.may_go_on.clear()
+        calls = [asyncio.create_task(deployment.infer(IMAGE, time.monotonic() + 20)) for _ in range(4)]
+        await until(lambda: deployment.entry_count == 4)
+        assert deployment.fault() is None
+        await until(lambda: deployment.fault() is not None)
+        assert "has not answered" in str(deployment.fault())
+
+        engine.may_go_on.set()
+        await asyncio.gather(*calls)
+        assert deployment.fault() is None
+    assert engine.is_closed
+
+
+async def test_class_is_found_by_name_or_index(bundle: Bundle) -> None:
+    """And an unknown one is refused with those that exist."""
+    async with deployed(bundle, ScriptedEngine([0.0, 0.0, 0.0])) as deployment:
+        assert [deployment.class_index(target) for target in ("female", "0", "1")] == [2, 0, 1]
+        with pytest.raises(UnknownClass, match="castrate, boar, female"):
+            deployment.class_index("cow")
