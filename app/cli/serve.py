@@ -60,7 +60,7 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 def _greet(address: str, settings: Settings) -> None:
-    console = Console(stderr=True, highlight=False)
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
     console.print(
         f"\n  [bold]Lineside[/] serves [cyan]{settings.model_repository}/[/] on [bold cyan]{address}[/]\n"
     )
