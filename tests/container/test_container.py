@@ -30,7 +30,8 @@ def compose(*arguments: str, port: int) -> None:
         subprocess.run(["docker", "compose", "version"], capture_output=True, check=False).returncode == 0
     )
     command = ["docker", "compose"] if has_plugin else ["docker-compose"]
-    env = os.environ | {"ADDRESS": "127.0.0.1", "PORT": str(port)}
+    # An engine without a copy-on-write driver copies the whole image to make a container.
+    env = os.environ | {"ADDRESS": "127.0.0.1", "PORT": str(port), "COMPOSE_HTTP_TIMEOUT": "600"}
     done = subprocess.run([*command, "-p", PROJECT, *arguments], cwd=ROOT, env=env, check=False)
     assert done.returncode == 0
 
