@@ -40,6 +40,18 @@ test-browser: .venv/.dev ## drive the page with the system's Chromium
 test-docker: .venv/.dev ## build the image, run it, post to it
 	$(BIN)/pytest -m docker
 
+.PHONY: test-slow
+test-slow: .venv/.dev ## correct but long
+	$(BIN)/pytest -m slow
+
+.PHONY: test-fuzz
+test-fuzz: .venv/.dev ## long random input
+	$(BIN)/pytest -m fuzz
+
+.PHONY: test-gpu
+test-gpu: .venv/.dev ## needs a CUDA device
+	$(BIN)/pytest -m gpu
+
 .PHONY: bench-overload
 bench-overload: .venv/.dev ## ten times the capacity for five seconds; prints what happened
 	PYTHONPATH=tests $(BIN)/python bench/overload.py

@@ -50,8 +50,11 @@ def write_bundle(
     temporary.mkdir(parents=True)
     try:
         weights = temporary / checked.weights
-        write_weights(weights)
         write_atomically(temporary / MANIFEST_FILE, text.encode())
+        write_weights(weights)
+        # safetensors makes files that only their owner may read; the container serves as somebody else.
+        if weights.is_file() and not weights.is_symlink():
+            weights.chmod((temporary / MANIFEST_FILE).stat().st_mode & 0o777)
         if pictures:
             write_golden(
                 temporary, classes=checked.classes, made_with=dict(made_with or {}), pictures=pictures

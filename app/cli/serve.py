@@ -4,10 +4,8 @@ import logging
 import signal
 import socket
 
-import uvicorn
 from rich.console import Console
 
-from app.api.app import create_app
 from app.errors import SettingsInvalid
 from app.settings import Settings
 
@@ -22,8 +20,14 @@ def run_server(settings: Settings) -> None:
     Raises:
         SettingsInvalid: the address is taken or not ours.
     """
-    app = create_app(settings)
     listener = _listen(settings.host, settings.port)
+    # Only now torch: a taken port or a misspelt setting is told at once, not after seconds.
+    import uvicorn  # noqa: PLC0415
+
+    from app.api.app import create_app  # noqa: PLC0415
+
+    app = create_app(settings)
+    logging.captureWarnings(capture=True)
     address = f"http://{settings.host}:{listener.getsockname()[1]}"
     log.info("listening on %s", address)
     if settings.log_format == "text":
@@ -60,7 +64,7 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 def _greet(address: str, settings: Settings) -> None:
-    console = Console(stderr=True, highlight=False)
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
     console.print(
         f"\n  [bold]Lineside[/] serves [cyan]{settings.model_repository}/[/] on [bold cyan]{address}[/]\n"
     )

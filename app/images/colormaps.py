@@ -3,8 +3,8 @@
 inferno, viridis: S. van der Walt, N. Smith, matplotlib, CC0. cividis: Nuñez, Anderton, Renslow 2018,
 doi:10.1371/journal.pone.0199239, CC0. Kept here is every fifth colour of matplotlib's tables; between them
 lines are drawn, which differs from the originals by at most 1 (cividis: 4, in its darkest blues) of 255.
-jet: the usual four ramps; here for people who expect it, not for its merits. diverging: blue for
-against, red for in favour; both ends bright enough for dark photographs.
+jet: the usual four ramps; here for people who expect it, not for its merits. diverging: blue for evidence
+against, orange for evidence in favour: neither is lost on red meat or white fat, nor on most eyes.
 """
 
 from functools import cache
@@ -33,8 +33,8 @@ _CIVIDIS = (
     "9b9476a09875a59c74aaa073afa471b5a86fbaac6dbfb06bc4b468c9b965cfbd62d4c15fdac65bdfca57e5cf52ead34c"
     "f0d846f6dd3ffce236fee838"
 )
-# Equal steps from -1 over 0 (never seen: zero is transparent) to +1.
-_DIVERGING = "1c3fd62f74f57fb4fff2f2f2ffad70fb5a2cd0121f"
+# Equal steps from -1 to +1. Zero is transparent, so the middle needs no pale colour, which would look like fog.
+_DIVERGING = "0038e01e6bff3f93ff5fb4ffffd05affb000ff8a00ee5200"
 
 
 @cache

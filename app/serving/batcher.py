@@ -3,8 +3,8 @@
 submit (event loop) -> queue, bounded -> worker thread: forms a batch -> run_batch -> each entry's own outcome
 
 Work-conserving: an idle worker starts at once with whatever waits; while it is busy the next batch fills
-up. A batch is always one of the given (warmed) sizes, the largest that the queue fills, so nothing is
-padded. Every accepted entry ends exactly once: with its result, its own error, or its deadline; the entry
+up. A batch is always one of the given (warmed) sizes, the largest that the queue fills and that can end before
+the earliest deadline in it, so nothing is padded. Every accepted entry ends exactly once: with its result, its own error, or its deadline; the entry
 of a caller that left, or whose deadline passed, is not run. Knows no images, no models, no HTTP.
 """
 
@@ -14,11 +14,13 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
+from itertools import islice
 from typing import Generic, TypeVar
 
 from app.errors import DeadlineExceeded, InferenceFailed, LinesideError, NotReady, QueueFull, ShuttingDown
-from app.serving.capacity import Capacity
+from app.serving.capacity import Capacity, Hold
 
 EntryT = TypeVar("EntryT")
 ResultT = TypeVar("ResultT")
@@ -110,39 +112,44 @@ class Batcher(Generic[EntryT, ResultT]):
         """How long a new entry would wait, from the running mean of seconds per entry; 0 when idle."""
         return self._capacity.entries * self._seconds_per_entry
 
-    def check_room(self, deadline: float) -> None:
-        """Say early, before any work on an entry, that `submit` would refuse it.
+    def reserve(self, deadline: float) -> Hold:
+        """Take a place early, before any work on an entry; it counts as waiting from now on.
+
+        Args:
+            deadline: time.monotonic() after which nobody wants the answer.
+
+        Returns:
+            The place, for `submit`; whoever takes it releases it.
 
         Raises:
             ShuttingDown: the batcher is closing.
             NotReady: its worker died.
-            QueueFull: no room, or the wait would outlast the deadline (time.monotonic()).
+            QueueFull: no room, or the expected wait outlasts the deadline.
         """
         if self._closing:
             raise ShuttingDown("the server is shutting down; try another")
         if not self.is_alive:
             raise NotReady(f"the worker of {self._name} is not running; restart the server")
         wait_s = self.expected_wait_s()
-        if self._capacity.is_full:
-            raise QueueFull(
-                f"the queue of {self._name} is full ({self.entry_count} requests); try again later",
-                retry_after_s=wait_s,
-            )
         left_s = deadline - time.monotonic()
-        if wait_s > left_s:
+        if wait_s > left_s and not self._capacity.is_full:
             raise QueueFull(
                 f"the queue of {self._name} is {wait_s:.1f} s long, more than the {left_s:.1f} s that this "
                 "request has left; try again later or allow a longer deadline",
                 retry_after_s=wait_s - left_s,
             )
+        return self._capacity.take(retry_after_s=wait_s)
 
-    async def submit(self, entry: EntryT, *, byte_count: int, deadline: float) -> Answer[ResultT]:
+    async def submit(
+        self, entry: EntryT, *, byte_count: int, deadline: float, place: Hold | None = None
+    ) -> Answer[ResultT]:
         """Queue one entry and wait for its outcome.
 
         Args:
             entry: handed to run_batch as it is.
             byte_count: memory it holds, for the bound.
             deadline: time.monotonic() after which nobody wants the answer.
+            place: reserved before and still held by the caller; without one, it is taken and released here.
 
         Raises:
             QueueFull, ShuttingDown, NotReady: refused, at once.
@@ -152,8 +159,8 @@ class Batcher(Generic[EntryT, ResultT]):
         now = time.monotonic()
         if deadline <= now:
             raise DeadlineExceeded("the deadline had passed before the picture could be queued")
-        self.check_room(deadline)
-        with self._capacity.take(byte_count, retry_after_s=self.expected_wait_s()):
+        with self.reserve(deadline) if place is None else nullcontext(place) as held:
+            held.grow(byte_count)
             waiting = _Waiting[EntryT, ResultT](
                 entry, deadline, now, asyncio.get_running_loop().create_future()
             )
@@ -208,11 +215,17 @@ class Batcher(Generic[EntryT, ResultT]):
                 # Their callers' own timers have answered, or are about to.
                 self._queue = deque(w for w in self._queue if w.deadline > now and not w.future.done())
                 if self._queue:
-                    size = max(size for size in self._sizes if size <= len(self._queue))
+                    size = self._batch_size(now)
                     return [self._queue.popleft() for _ in range(size)]
                 if self._closing:
                     return None
                 self._changed.wait()
+
+    def _batch_size(self, now: float) -> int:
+        fitting = [size for size in self._sizes if size <= len(self._queue)]
+        left_s = min(waiting.deadline for waiting in islice(self._queue, fitting[-1])) - now
+        in_time = [size for size in fitting if size * self._seconds_per_entry <= left_s]
+        return in_time[-1] if in_time else fitting[0]
 
     def _run(self, batch: list[_Waiting[EntryT, ResultT]]) -> None:
         started = time.monotonic()

@@ -20,6 +20,7 @@ from app.explain.maps import softmax
 from app.images.decode import Picture, decode
 from app.images.preprocess import Preprocessed, preprocess
 from app.serving.batcher import Batcher
+from app.serving.capacity import Hold
 
 Pixels = NDArray[np.uint8]
 
@@ -113,13 +114,9 @@ class Deployment:
             return f"its device has not answered for {busy_s:.0f} s; check the device and restart the server"
         return None
 
-    def check_room(self, deadline: float) -> None:
-        """Say before the body is read that its queue would refuse it.
-
-        Raises:
-            QueueFull, ShuttingDown, NotReady: as Batcher.check_room.
-        """
-        self._batcher.check_room(deadline)
+    def reserve(self, deadline: float) -> Hold:
+        """Take a place in the queue before the body is read; errors as Batcher.reserve."""
+        return self._batcher.reserve(deadline)
 
     def decode(self, data: bytes) -> Picture:
         """As the manifest reads pictures (orientation, colour under alpha)."""
@@ -129,9 +126,9 @@ class Deployment:
         """The manifest's steps."""
         return preprocess(picture, self.bundle.geometry.steps)
 
-    async def infer(self, pixels: Pixels, deadline: float) -> Inference:
+    async def infer(self, pixels: Pixels, deadline: float, place: Hold | None = None) -> Inference:
         """Queue one image of the model's size; errors as Batcher.submit."""
-        answer = await self._batcher.submit(pixels, byte_count=pixels.nbytes, deadline=deadline)
+        answer = await self._batcher.submit(pixels, byte_count=pixels.nbytes, deadline=deadline, place=place)
         logits, evidence = answer.result
         return Inference(logits, evidence, answer.batch_size, answer.queue_s, answer.run_s)
 

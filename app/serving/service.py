@@ -22,7 +22,7 @@ from app.domain import (
     Size,
     Timings,
 )
-from app.errors import DeadlineExceeded, ShuttingDown
+from app.errors import DeadlineExceeded, QueueFull, ShuttingDown
 from app.explain.maps import EQUIVALENT_METHODS, cell_to_input, class_activation_map, field_of_view
 from app.images.decode import Picture
 from app.images.overlay import render_overlay
@@ -55,6 +55,9 @@ class Ticket:
     deadline: float
     """time.monotonic() after which nobody wants the answer."""
     hold: Hold
+    """Its share of the server's memory."""
+    place: Hold
+    """Its place in the model's queue, taken before its body was read."""
 
     def __enter__(self) -> Self:
         return self
@@ -62,6 +65,7 @@ class Ticket:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.place.release()
         self.hold.release()
 
 
@@ -103,8 +107,13 @@ class Service:
         if self._is_closed:
             raise ShuttingDown("the server is shutting down; try another")
         deployment = self.catalogue.find_ready(model, version)
-        deployment.check_room(deadline)
-        return Ticket(request_id, deployment, started, deadline, self._admission.take())
+        place = deployment.reserve(deadline)
+        try:
+            hold = self._admission.take()
+        except QueueFull:
+            place.release()
+            raise
+        return Ticket(request_id, deployment, started, deadline, hold, place)
 
     async def predict(
         self, ticket: Ticket, body: bytes, *, top_k: int, overlay: OverlayStyle | None = None
@@ -172,7 +181,7 @@ class Service:
         (picture, to_picture, pixels, decode_s, preprocess_s), waited_s = await self._in_pool(ticket, read)
         if keeps_picture:
             ticket.hold.grow(picture.nbytes)
-        inference = await deployment.infer(pixels, ticket.deadline)
+        inference = await deployment.infer(pixels, ticket.deadline, ticket.place)
         return _Seen(
             picture,
             to_picture,

@@ -139,3 +139,15 @@ def test_a_bundle_is_written_only_where_it_would_be_found(tmp_path: Path, place:
         write_bundle(tmp_path / place, manifest=CARCASS, write_weights=write_weights)
 
     assert left_in(tmp_path) == []
+
+
+def test_weights_may_be_read_by_whoever_may_read_the_manifest(tmp_path: Path) -> None:
+    """safetensors writes 0600; a container that serves as another user could not read its model."""
+    bundle = write_bundle(tmp_path / "line" / "1", manifest=CARCASS, write_weights=private_file)
+
+    assert bundle.weights_path.stat().st_mode & 0o777 == (bundle.folder / "model.toml").stat().st_mode & 0o777
+
+
+def private_file(path: Path) -> None:
+    path.write_bytes(b"weights")
+    path.chmod(0o600)

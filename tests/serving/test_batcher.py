@@ -277,6 +277,38 @@ async def test_wait_that_would_outlast_the_deadline_is_refused_at_once() -> None
     assert await batcher.close(timeout_s=5)
 
 
+async def test_place_counts_from_its_reservation_and_comes_free_when_released() -> None:
+    """A request that still uploads is ahead of the next one; its own submission needs no second place."""
+    async with running_batcher(Device(), max_entries=1) as batcher:
+        with batcher.reserve(time.monotonic() + 5) as place:
+            with pytest.raises(QueueFull):
+                batcher.reserve(time.monotonic() + 5)
+            answer = await batcher.submit(3, byte_count=10, deadline=time.monotonic() + 5, place=place)
+
+        assert answer.result == 6
+        assert batcher.entry_count == 0
+
+
+async def test_batch_is_no_larger_than_the_earliest_deadline_allows() -> None:
+    """Eight at 0.1 s each would all be late together; a smaller batch answers the first ones in time."""
+
+    class Slow(Device):
+        def run(self, entries: Sequence[int]) -> Sequence[int | Exception]:
+            time.sleep(0.1 * len(entries))
+            return super().run(entries)
+
+    device = Slow()
+    async with running_batcher(device, sizes=(1, 2, 8)) as batcher:
+        await call(batcher, 1)
+        blocker = call(batcher, 2)
+        await queued(batcher, 1)
+        calls = [call(batcher, n, within_s=1.5 if n == 3 else 0.7) for n in (3, 4, 5, 6)]
+        calls += [call(batcher, n) for n in range(7, 11)]
+        await asyncio.gather(blocker, *calls, return_exceptions=True)
+
+    assert len(device.batches[2]) < 8
+
+
 async def test_closing_answers_what_was_accepted_and_refuses_the_rest() -> None:
     """Drain: no accepted entry is lost."""
     device = Device(held=True)
