@@ -39,11 +39,13 @@ where the cue is, so one can measure whether the map shows it.
 ## How it was made
 
 `make demo-model` (`python -m app.demo`) paints, trains, measures and writes this folder, this card included, in
-under five minutes on two idle cores. {scenes} scenes (seeds 0 to {scenes - 1}), each painted three times, once with each
-class's cue, {epochs} epochs of AdamW, shifted and mirrored at random. A scene's pose, light, colours, ink, bar and backdrop come from the seed and
-never hear of the class; within one scene the classes differ in no pixel outside the cue. The cue lies on the
-inside of the far ham and fills about 2 % of the picture: a castrate has a sewn scar between lobes of fat, a boar
-a tract that ends in a bulb, a female a smooth oval of muscle.
+under five minutes on two idle cores. {scenes} scenes (seeds 0 to {scenes - 1}), each painted three times, once with
+each class's cue; {epochs} epochs of AdamW, the pictures shifted and mirrored at random.
+
+A scene's pose, light, colours, ink, bar and backdrop come from the seed and never hear of the class; within one
+scene the classes differ in no pixel outside the cue. The cue lies on the inside of the far ham and fills about
+2 % of the picture: a castrate has a sewn scar between lobes of fat, a boar a tract that ends in a bulb, a female
+a smooth oval of muscle.
 
 ## How good it is
 
@@ -71,7 +73,7 @@ bundle was made. The server predicts them before it says that it is ready.
 - The painter varies less than a slaughter line does: one camera, one side, one direction, no empty hooks, no
   water on the lens. Anything else (a cat, a black picture, a real carcass) gets a class too, often with
   a high probability.
-- The probabilities are not calibrated; on paintings they are almost always above 0.99.
+- The probabilities are not calibrated.
 - The map's cells are 21 pixels apart, but each has looked at a neighbourhood of some 280 pixels: a warm spot says
   "around here".
 """

@@ -18,7 +18,7 @@ import PIL
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch.nn.functional import cross_entropy
 
 from app.bundles.golden import GoldenPicture
@@ -38,6 +38,7 @@ from app.demo.painter import CLASSES, HEIGHT, WIDTH, paint
 from app.domain import Geometry, Normalisation, Resize, Size
 from app.errors import BundleRefused
 from app.images.decode import decode
+from app.nets.naming import BATCH_COUNTER
 from app.nets.servable import Servable, build_servable, servable_state
 
 MODEL, VERSION = "carcass-demo", 1
@@ -46,11 +47,11 @@ TRAINING_SEEDS = range(240)
 VALIDATION_SEEDS = range(500_000, 500_060)
 """Watched while training; nothing is chosen by them."""
 GOLDEN_SEEDS = {
-    "castrate": (2_000_001, 2_000_007, 2_000_013),
-    "boar": (2_000_002, 2_000_008, 2_000_015),
-    "female": (2_000_005, 2_000_010, 2_000_022),
+    "castrate": (2_000_001, 2_000_007, 2_000_010),
+    "boar": (2_000_002, 2_000_008, 2_000_020),
+    "female": (2_000_005, 2_000_016, 2_000_022),
 }
-"""Chosen by eye for their variety: the page shows them as samples."""
+"""Chosen by eye for their variety, alike in every class: the page shows them as samples."""
 GOLDEN_QUALITY = 82
 """JPEG: about 55 kB a picture, nine of which leave the bundle below 1.5 MB."""
 
@@ -195,6 +196,12 @@ def predict(servable: Servable, image: NDArray[np.uint8]) -> NDArray[np.float32]
     return np.asarray(logits[0].numpy(), np.float32)
 
 
+def weights(servable: Servable) -> bytes:
+    """A safetensors file; without BatchNorm's step counters, which serving never reads."""
+    state = servable_state(servable)
+    return save({name: tensor for name, tensor in state.items() if not name.endswith(BATCH_COUNTER)})
+
+
 def write(folder: Path, servable: Servable, model: Manifest, readme: str) -> None:
     """The bundle, built beside the old one and put in its place when it is whole."""
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -203,7 +210,7 @@ def write(folder: Path, servable: Servable, model: Manifest, readme: str) -> Non
         write_bundle(
             new,
             manifest=write_manifest(model),
-            write_weights=lambda path: save_file(servable_state(servable), path),
+            write_weights=lambda path: path.write_bytes(weights(servable)),
             pictures=golden_pictures(servable, model.geometry()),
             made_with={"torch": torch.__version__, "pillow": PIL.__version__},
         )

@@ -21,6 +21,7 @@ from app.demo.recipe import (
     VERSION,
     manifest,
     predict,
+    weights,
 )
 from app.images.decode import decode
 from app.nets.servable import Servable, load_servable
@@ -80,6 +81,11 @@ def test_bundle_is_small_enough_to_be_cloned() -> None:
 def test_bundle_is_what_the_recipe_would_write(bundle: Bundle) -> None:
     """Nobody edits the one without the other."""
     assert bundle.manifest == manifest()
+
+
+def test_weights_survive_being_read_and_written_again(servable: Servable, bundle: Bundle) -> None:
+    """The digest names the numbers, not what happened to the file."""
+    assert weights(servable) == bundle.weights_path.read_bytes()
 
 
 def test_golden_images_show_every_class_and_are_met(servable: Servable, bundle: Bundle) -> None:
