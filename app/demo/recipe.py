@@ -89,7 +89,8 @@ def manifest() -> Manifest:
         normalisation=Normalisation(mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25)),
         title="Painted pig carcasses",
         description="Tells castrate, boar and female in painted pictures of pig carcasses, by a small invented cue.",
-        notice="Synthetic: trained on paintings only. Not for use on meat.",
+        notice="Synthetic: trained on paintings only. Not for use on meat. "
+        "합성 그림으로만 학습한 모델입니다. 실제 도체에 사용하지 마십시오.",
         display={"ko": {"castrate": "거세", "boar": "수", "female": "암"}},
     )
 

@@ -145,7 +145,7 @@ def test_a_crop_box_is_in_fractions_of_the_picture() -> None:
 
 
 @given(width=st.integers(1, 9), height=st.integers(1, 9), box=any_step)
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_no_step_makes_an_empty_image(width: int, height: int, box: Step) -> None:
     assert min(preprocess(noise(width, height), (box,)).pixels.shape) >= 1
 
@@ -203,19 +203,21 @@ def test_output_size_is_known_or_depends_on_the_picture(steps: tuple[Step, ...],
         max_size=3,
     ),
 )
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_a_bright_dot_is_found_again_in_the_original(dot: tuple[float, float], steps: list[Step]) -> None:
     """Its centre of mass in the input, mapped back, is within a pixel (of the input or the picture)."""
     x, y = round(dot[0] * 400), round(dot[1] * 300)
     canvas = np.zeros((300, 400, 3), np.uint8)
     canvas[y - 4 : y + 5, x - 4 : x + 5] = 255  # centre at x + 0.5, y + 0.5
 
-    result = preprocess(Picture(image=Image.fromarray(canvas), format="PNG"), tuple(steps))
-
-    light = result.pixels[..., 0].astype(float)
-    edge = light[[0, -1]].sum() + light[:, [0, -1]].sum()
-    if light.sum() == 0 or edge > 0:
-        return  # cropped away, or cut
+    picture = Picture(image=Image.fromarray(canvas), format="PNG")
+    for count in range(len(steps) + 1):
+        # After every step: what one crop cuts, the next may pad with black, so that the last edge is no proof.
+        result = preprocess(picture, tuple(steps[:count]))
+        light = result.pixels[..., 0].astype(float)
+        edge = light[[0, -1]].sum() + light[:, [0, -1]].sum()
+        if light.sum() == 0 or edge > 0:
+            return  # cropped away, or cut
     back = result.to_original
     rows, columns = np.indices(light.shape) + 0.5
     found_x = back.scale_x * (columns * light).sum() / light.sum() + back.offset_x
