@@ -132,11 +132,12 @@ class Batcher(Generic[EntryT, ResultT]):
             raise NotReady(f"the worker of {self._name} is not running; restart the server")
         wait_s = self.expected_wait_s()
         left_s = deadline - time.monotonic()
-        if wait_s > left_s and not self._capacity.is_full:
+        # Its own turn takes time too; but an idle device is always worth a try.
+        if wait_s > 0 and wait_s + self._seconds_per_entry > left_s and not self._capacity.is_full:
             raise QueueFull(
                 f"the queue of {self._name} is {wait_s:.1f} s long, more than the {left_s:.1f} s that this "
                 "request has left; try again later or allow a longer deadline",
-                retry_after_s=wait_s - left_s,
+                retry_after_s=wait_s + self._seconds_per_entry - left_s,
             )
         return self._capacity.take(retry_after_s=wait_s)
 
