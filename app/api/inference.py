@@ -28,6 +28,7 @@ from app.api.schemas import (
     GridReply,
     ImageReply,
     ModelReply,
+    PictureQuery,
     PictureReply,
     PredictionReply,
     PredictQuery,
@@ -168,9 +169,7 @@ async def explain(request: Request, query: Annotated[ExplainQuery, Query()]) -> 
     return _json(reply, prediction)
 
 
-def _admit(
-    service: Service, settings: Settings, context: RequestContext, query: PredictQuery | ExplainQuery
-) -> Ticket:
+def _admit(service: Service, settings: Settings, context: RequestContext, query: PictureQuery) -> Ticket:
     deadline_ms = query.deadline_ms or settings.default_deadline_ms
     if deadline_ms > settings.max_deadline_ms:
         raise InvalidRequest(

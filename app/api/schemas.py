@@ -9,8 +9,8 @@ from app import __version__
 # --- queries -----------------------------------------------------------------------------------
 
 
-class PredictQuery(BaseModel):
-    """Query of POST /predict."""
+class PictureQuery(BaseModel):
+    """What both addresses take; an unknown parameter is refused."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -27,27 +27,17 @@ class PredictQuery(BaseModel):
             description="Answer within this time from the request's first byte, or say 504 and drop the work."
         ),
     ] = None
+
+
+class PredictQuery(PictureQuery):
+    """Query of POST /predict."""
+
     cam: Annotated[bool, Field(description="Also draw the top class's evidence on the picture.")] = False
 
 
-class ExplainQuery(BaseModel):
+class ExplainQuery(PictureQuery):
     """Query of POST /explain."""
 
-    model_config = ConfigDict(extra="forbid")
-
-    model: Annotated[str | None, Field(description="Name of the model; needed where several are served.")] = (
-        None
-    )
-    version: Annotated[
-        PositiveInt | None, Field(description="Version of the model; the default is the highest.")
-    ] = None
-    top_k: Annotated[PositiveInt, Field(description="How many classes to return.")] = 3
-    deadline_ms: Annotated[
-        PositiveInt | None,
-        Field(
-            description="Answer within this time from the request's first byte, or say 504 and drop the work."
-        ),
-    ] = None
     target: Annotated[
         str | None, Field(description="Class to explain, by name or index; the default is the predicted one.")
     ] = None
