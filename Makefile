@@ -56,6 +56,10 @@ test-gpu: .venv/.dev ## needs a CUDA device
 bench-overload: .venv/.dev ## ten times the capacity for five seconds; prints what happened
 	PYTHONPATH=tests $(BIN)/python bench/overload.py
 
+.PHONY: bench-threads
+bench-threads: .venv/.dev ## how torch's threads should wait, alone and beside a busy neighbour
+	$(BIN)/python bench/threads.py
+
 .PHONY: demo-model
 demo-model: .venv/.dev ## paint carcasses and train models/carcass-demo/1 anew
 	$(BIN)/python -m app.demo
