@@ -22,9 +22,6 @@ from app.errors import ManifestInvalid
 
 Activation = Literal["relu", "hardswish"]
 
-MAX_CLASSES_ONE_BY_ONE = 16
-"""Above this, a flattening head gathers what every cell gives to the first layer before it asks by class."""
-
 
 class Head(nn.Module, ABC):
     """What every head can tell about itself."""
@@ -191,17 +188,17 @@ class FlattenMlp(Head):
     def _evidence(self, gradient: Tensor, pooled: Tensor, first: nn.Linear) -> Tensor:
         """Gradient at the first layer's output (B, K, J), its input (B, C, n, n) -> (B, K, n, n).
 
-        The two orders give the same; for VGG the first costs 0.1 G multiplications per class, the second as
-        much for all classes together, but it has to copy the 400 MB of weights into another order.
+        Either every class is carried back through the first layer, or every cell forward through it; the
+        products are the same, and the fewer of the two are computed (VGG: 0.1 G multiplications each).
         """
         batch, classes = gradient.shape[:2]
         channels, n = pooled.shape[1], self.cells
-        if classes <= MAX_CLASSES_ONE_BY_ONE:
+        if classes <= n * n:
             at_input = (gradient @ first.weight).reshape(batch, classes, channels, n, n)
             return torch.einsum("bkcyx,bcyx->bkyx", at_input, pooled)
-        weight = first.weight.reshape(-1, channels, n * n)
-        by_cell = torch.einsum("jcq,bcq->bjq", weight, pooled.flatten(2))
-        return (gradient @ by_cell).reshape(batch, classes, n, n)
+        one_cell_each = torch.diag_embed(pooled.flatten(2)).permute(0, 3, 1, 2)  # (B, n n, C, n n)
+        by_cell = one_cell_each.reshape(batch, n * n, -1) @ first.weight.T  # (B, n n, J)
+        return (gradient @ by_cell.mT).reshape(batch, classes, n, n)
 
     def _linears(self) -> list[nn.Linear]:
         return [cast("nn.Linear", layer) for layer in self.layers]
