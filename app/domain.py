@@ -130,7 +130,12 @@ class ConvCamHead:
     """Output channels of the convolution; None: as many as there are classes."""
 
 
-HeadSpec = LinearHead | MlpHead | ConvCamHead
+@dataclass(frozen=True, slots=True)
+class OwnHead:
+    """The architecture's own last layers as its library builds them, for this many classes."""
+
+
+HeadSpec = LinearHead | MlpHead | ConvCamHead | OwnHead
 
 
 @dataclass(frozen=True, slots=True)

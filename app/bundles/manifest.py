@@ -41,6 +41,7 @@ from app.domain import (
     MlpHead,
     NetworkSpec,
     Normalisation,
+    OwnHead,
     Resize,
     ResizeShorter,
     Size,
@@ -143,10 +144,21 @@ class ConvCamHeadTable(Table):
         return ConvCamHead(kernel_size=self.kernel_size, channels=self.channels)
 
 
+class OwnHeadTable(Table):
+    """The architecture's own last layers, as its library builds them for this many classes."""
+
+    kind: Literal["own"] = "own"
+
+    def spec(self) -> HeadSpec:
+        """As the networks know it."""
+        return OwnHead()
+
+
 HEAD_TABLES: dict[str, type[Table]] = {
     "linear": LinearHeadTable,
     "mlp": MlpHeadTable,
     "conv_cam": ConvCamHeadTable,
+    "own": OwnHeadTable,
 }
 
 
@@ -160,7 +172,8 @@ def _head_tag(head: object) -> str:
 HeadTable = Annotated[
     Annotated[LinearHeadTable, Tag("head:linear")]
     | Annotated[MlpHeadTable, Tag("head:mlp")]
-    | Annotated[ConvCamHeadTable, Tag("head:conv_cam")],
+    | Annotated[ConvCamHeadTable, Tag("head:conv_cam")]
+    | Annotated[OwnHeadTable, Tag("head:own")],
     Discriminator(_head_tag, custom_error_type="unknown_kind", custom_error_message="unknown kind"),
 ]
 
@@ -462,6 +475,8 @@ def _head_table(head: HeadSpec) -> dict[str, object]:
         case ConvCamHead(kernel_size=kernel_size, channels=channels):
             table: dict[str, object] = {"kind": "conv_cam", "kernel_size": kernel_size}
             return table if channels is None else table | {"channels": channels}
+        case OwnHead():
+            return {"kind": "own"}
 
 
 def _step_table(step: Step) -> dict[str, object]:

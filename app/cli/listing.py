@@ -64,10 +64,31 @@ def _print_models_table(rows: list[dict[str, Any]], notes: tuple[str, ...], sett
 def print_architectures(*, as_json: bool) -> None:
     """Every architecture by name."""
     if as_json:
-        names = [{"name": a.name, "family": a.family, "summary": a.summary} for a in ARCHITECTURES.values()]
+        names = [
+            {
+                "name": a.name,
+                "family": a.family,
+                "evidence": a.evidence_kind,
+                "head": "linear" if a.own_head is None else "own",
+                "extra": a.extra,
+                "summary": a.summary,
+            }
+            for a in ARCHITECTURES.values()
+        ]
         print(json.dumps(names, indent=2))  # noqa: T201
         return
-    table = Table("architecture", "family", "what it is")
+    table = Table("architecture", "family", "evidence", "head", "what it is")
     for architecture in ARCHITECTURES.values():
-        table.add_row(architecture.name, architecture.family, architecture.summary)
-    Console(highlight=False).print(table)
+        table.add_row(
+            architecture.name,
+            architecture.family,
+            architecture.evidence_kind,
+            "linear" if architecture.own_head is None else "own",
+            architecture.summary + (f" (extra: {architecture.extra})" if architecture.extra else ""),
+        )
+    console = Console(highlight=False)
+    console.print(table)
+    console.print(
+        "evidence: of the network's own last layers; exact: the map averages to the logit, gradient: through the "
+        "head alone. A linear head on any of them is exact. head: what [head] kind names an untouched network's.",
+    )

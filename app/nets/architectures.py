@@ -1,41 +1,22 @@
-"""The trunks that can be served, by name.
+"""The trunks that can be served, by name: ResNets here, the other families in files of their own.
 
-A trunk is everything before the average pooling: normalised images (B, 3, h, w) -> features
-(B, C, h', w') after the last ReLU. Its tensors are named as in the training script's model, so a
-state dict fits without renaming. Knows nothing of heads, classes or normalisation.
+name -> Architecture (`architecture.py` says what that is)
 """
 
 import difflib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 
 from torch import Tensor, nn
 from torchvision.models import resnet
 
-from app.domain import Size
 from app.errors import ManifestInvalid
+from app.nets.architecture import Architecture
 from app.nets.cifar_resnet import STAGE_CHANNELS, CifarResNetTrunk
+from app.nets.timm_zoo import TIMM
+from app.nets.torchvision_zoo import TORCHVISION
 
-
-@dataclass(frozen=True, slots=True)
-class Architecture:
-    """One trunk that a manifest may name."""
-
-    name: str
-    family: str
-    build_trunk: Callable[[], nn.Module]
-    """Fresh weights; under `torch.device("meta")` it allocates nothing."""
-    feature_channels: int
-    target_layer: str
-    """The last convolutional stage, whose output the head pools."""
-    stride: int
-    """Input pixels from one feature cell to the next; cell i is centred on pixel stride * i."""
-    summary: str
-
-    def grid(self, input_size: Size) -> Size:
-        """Feature cells for an input of this size; every halving rounds up."""
-        return Size(-(-input_size.height // self.stride), -(-input_size.width // self.stride))
+__all__ = ["ARCHITECTURES", "Architecture", "architecture_names", "get_architecture"]
 
 
 class ResNetTrunk(nn.Module):
@@ -60,7 +41,12 @@ class ResNetTrunk(nn.Module):
 
 
 def _torchvision(
-    name: str, family: str, channels: int, build: Callable[..., resnet.ResNet], summary: str
+    name: str,
+    family: str,
+    channels: int,
+    build: Callable[..., resnet.ResNet],
+    summary: str,
+    sign: tuple[str, int] = ("conv1.weight", 64),
 ) -> Architecture:
     return Architecture(
         name=name,
@@ -71,6 +57,7 @@ def _torchvision(
         target_layer="layer4",
         stride=32,
         summary=summary,
+        sign=sign,
     )
 
 
@@ -125,7 +112,10 @@ _ALL = (
         target_layer="layer3",
         stride=4,
         summary="ResNet-14 for small images (16, 32, 64 channels), 0.17 M weights",
+        sign=("conv1.weight", 16),
     ),
+    *TORCHVISION,
+    *TIMM,
 )
 
 ARCHITECTURES: Mapping[str, Architecture] = MappingProxyType({each.name: each for each in _ALL})

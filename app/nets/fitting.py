@@ -14,10 +14,12 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from app.domain import ConvCamHead, HeadSpec, LinearHead, MlpHead, NetworkSpec
-from app.errors import WeightsRefused
-from app.nets.architectures import ARCHITECTURES, Architecture
-from app.nets.naming import BATCH_COUNTER, head_found
+from app.domain import ConvCamHead, HeadSpec, LinearHead, MlpHead, NetworkSpec, OwnHead
+from app.errors import ManifestInvalid, WeightsRefused
+from app.nets.architecture import Architecture
+from app.nets.architectures import ARCHITECTURES
+from app.nets.heads import Head, build_head
+from app.nets.naming import BATCH_COUNTER, head_found, head_names, script_name
 
 Shape = tuple[int, ...]
 
@@ -99,6 +101,31 @@ def fitting_architectures(state: Mapping[str, Tensor]) -> list[str]:
     return [name for name, architecture in ARCHITECTURES.items() if _holds_trunk(state, architecture)]
 
 
+def head_of(architecture: Architecture, head: HeadSpec, class_count: int) -> Head:
+    """A head with fresh weights for this architecture; raises ManifestInvalid for sizes that none can have."""
+    if isinstance(head, OwnHead) and architecture.own_head is not None and class_count > 0:
+        return architecture.own_head.build(class_count)
+    return build_head(head, channels=architecture.feature_channels, class_count=class_count)
+
+
+def head_in(state: Mapping[str, Tensor], architecture: Architecture) -> tuple[HeadSpec, int] | None:
+    """The head that a state dict seems to hold for this architecture, and its class count.
+
+    An own head of these very shapes is taken for one: MobileNetV3's could also be an MLP with ReLU, which
+    no tensor tells apart.
+    """
+    if architecture.own_head is not None:
+        names = head_names(OwnHead(), state, architecture.place)
+        last = state.get(f"{list(names.values())[-1]}.weight")
+        if last is not None and last.dim() and last.shape[0]:
+            with torch.device("meta"):
+                own = architecture.own_head.build(last.shape[0])
+            shapes = {script_name(f"head.{n}", names): t.shape for n, t in own.state_dict().items()}
+            if all(name in state and state[name].shape == shape for name, shape in shapes.items()):
+                return OwnHead(), last.shape[0]
+    return head_found(state, architecture.place)
+
+
 def common_prefix(names: Collection[str]) -> str:
     """The dotted prefix that nearly all names share, such as `module.` or `model.backbone.`; often ''.
 
@@ -164,9 +191,8 @@ def _hints(state: Mapping[str, Tensor], spec: NetworkSpec) -> list[str]:
     if not state:
         return ["the file holds no tensors at all"]
     hints: list[str] = []
-    prefix = common_prefix(state)
+    prefix, candidates = _wrapping(state)
     bare = {name.removeprefix(prefix): tensor for name, tensor in state.items()} if prefix else state
-    candidates = fitting_architectures(bare)
     if prefix and (candidates or _overlap(bare, spec) > _overlap(state, spec)):
         origin = WRAPPERS.get(prefix.partition(".")[0])
         hints.append(
@@ -177,16 +203,24 @@ def _hints(state: Mapping[str, Tensor], spec: NetworkSpec) -> list[str]:
         if candidates:
             hints.append(f"the trunk in the file is {' or '.join(candidates)}; name it as architecture")
         return hints
-    found = head_found(bare)
+    architecture = ARCHITECTURES[spec.architecture]
+    found = head_in(bare, architecture)
     if found is None:
-        is_there = any(name.startswith("fc.") for name in bare)
+        root = architecture.place.root
+        is_there = any(name.startswith(f"{root}.") for name in bare)
+        kinds = (
+            "linear, mlp and conv_cam" if architecture.own_head is None else "linear, mlp, conv_cam and own"
+        )
         hints.append(
             "the trunk fits; the head in the file is "
-            + ("none of linear, mlp and conv_cam" if is_there else "missing, or not named `fc`")
+            + (f"none of {kinds}" if is_there else f"missing, or not named `{root}`")
         )
         return hints
     head, class_count = found
-    if _same_but_for_classes(head, spec.head, class_count):
+    wanted = spec.head
+    if isinstance(wanted, OwnHead) and architecture.own_head is None:
+        wanted = LinearHead()
+    if _same_but_for_classes(head, wanted, class_count):
         if class_count != spec.class_count:
             hints.append(
                 f"only the head differs: the file has {class_count} classes, the manifest {spec.class_count}"
@@ -194,6 +228,20 @@ def _hints(state: Mapping[str, Tensor], spec: NetworkSpec) -> list[str]:
     else:
         hints.append(f"the trunk fits; the head in the file is {_head_words(head, class_count)}")
     return hints
+
+
+def _wrapping(state: Mapping[str, Tensor]) -> tuple[str, list[str]]:
+    """What was put before the names, and the architectures that fit without it.
+
+    Many trunks lie wholly under `features.`, so the shortest part of the common prefix that helps is meant.
+    """
+    prefix = common_prefix(state)
+    ends = [0, *(end for end, letter in enumerate(prefix, start=1) if letter == ".")]
+    for end in ends:
+        candidates = fitting_architectures({name.removeprefix(prefix[:end]): t for name, t in state.items()})
+        if candidates:
+            return prefix[:end], candidates
+    return prefix, []
 
 
 def _overlap(state: Mapping[str, Tensor], spec: NetworkSpec) -> int:
@@ -221,6 +269,8 @@ def _head_words(head: HeadSpec, class_count: int) -> str:
         case ConvCamHead(kernel_size=kernel_size, channels=channels):
             width = class_count if channels is None else channels
             return f"a conv_cam head (kernel_size = {kernel_size}, channels = {width}) of {classes}"
+        case OwnHead():
+            return f'the architecture\'s own head (kind = "own") of {classes}'
 
 
 @cache
@@ -236,10 +286,19 @@ def _trunk_shapes(architecture: Architecture) -> Mapping[str, Shape]:
 
 def _holds_trunk(state: Mapping[str, Tensor], architecture: Architecture) -> bool:
     """Every trunk tensor is there, and no other beside the head: resnet18 is not a part of resnet34."""
-    shapes = _trunk_shapes(architecture)
+    if architecture.sign is not None:
+        # Building all the trunks takes eight seconds; the first tensor rules most of them out.
+        name, channels = architecture.sign
+        if name not in state or tuple(state[name].shape[:1]) != (channels,):
+            return False
+    try:
+        shapes = _trunk_shapes(architecture)
+    except ManifestInvalid:
+        return False  # needs a library that is not installed
+    stages = {name.partition(".")[0] for name in shapes}
     others = (n for n in state if n not in shapes and not n.endswith(BATCH_COUNTER))
     return all(name in state and tuple(state[name].shape) == shape for name, shape in shapes.items()) and (
-        not any(name.startswith(("conv", "bn", "layer")) for name in others)
+        not any(name.partition(".")[0] in stages for name in others)
     )
 
 

@@ -8,6 +8,7 @@ can be exported whole. It is a plain module as well, so training runs what will 
 of files, devices or queues.
 """
 
+import logging
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,12 +16,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from app.domain import ConvCamHead, EvidenceKind, NetworkSpec, Normalisation, Size
+from app.domain import ConvCamHead, EvidenceKind, NetworkSpec, Normalisation, OwnHead, Size
 from app.errors import ManifestInvalid, SelfTestFailed
 from app.nets.architectures import get_architecture
-from app.nets.fitting import fitted
-from app.nets.heads import Head, build_head
+from app.nets.fitting import fitted, head_of
+from app.nets.heads import Head
 from app.nets.naming import head_names, script_name
+
+log = logging.getLogger(__name__)
 
 SUM_RULE_TOLERANCE = 1e-4
 """Relative to the largest logit. Measured in float32: below 1e-6; a wrong head is off by whole logits."""
@@ -49,6 +52,8 @@ class Servable(nn.Module):
         """Whose cells the evidence's cells are, in the script's names."""
         self.script_names = script_names
         """The head's layers -> their names in the training script's model."""
+        self.dropped: tuple[str, ...] = ()
+        """Tensors of the file that only training had a use for, such as an auxiliary classifier's."""
         self.divisor = _divisor(spec.normalisation)
         # Not persistent: they belong to the manifest, not to the weights.
         self.register_buffer("mean", _per_channel(spec.normalisation.mean), persistent=False)
@@ -96,9 +101,15 @@ def build_servable(spec: NetworkSpec) -> Servable:
         ManifestInvalid: an unknown architecture, or sizes that do not go together.
     """
     architecture = get_architecture(spec.architecture)
-    if min(spec.input_size.height, spec.input_size.width) < 1:
-        raise ManifestInvalid("the input size must be at least 1 x 1")
+    size, least = spec.input_size, architecture.least_side
+    if min(size.height, size.width) < least:
+        raise ManifestInvalid(
+            f"the input size {size.height} x {size.width} is too small for {architecture.name}: "
+            f"it must be at least {least} x {least}"
+        )
     target_layer = architecture.target_layer
+    if isinstance(spec.head, OwnHead) and architecture.own_head is not None:
+        target_layer = architecture.own_head.target_layer
     if isinstance(spec.head, ConvCamHead):
         grid = architecture.grid(spec.input_size)
         if min(grid.height, grid.width) < spec.head.kernel_size:
@@ -106,13 +117,13 @@ def build_servable(spec: NetworkSpec) -> Servable:
                 f"kernel_size = {spec.head.kernel_size} does not fit into the {grid.height} x {grid.width} cells "
                 f"that {architecture.name} makes of {spec.input_size.height} x {spec.input_size.width} pixels"
             )
-        target_layer = "fc.conv"
+        target_layer = f"{architecture.place.root}.conv"
     return Servable(
         spec,
         architecture.build_trunk(),
-        build_head(spec.head, channels=architecture.feature_channels, class_count=spec.class_count),
+        head_of(architecture, spec.head, spec.class_count),
         target_layer=target_layer,
-        script_names=head_names(spec.head),
+        script_names=head_names(spec.head, place=architecture.place),
     )
 
 
@@ -130,7 +141,17 @@ def load_servable(spec: NetworkSpec, state: Mapping[str, Tensor]) -> Servable:
     # Fresh weights would be thrown away; on the meta device they cost neither memory nor time.
     with torch.device("meta"):
         servable = build_servable(spec)
-    servable.script_names = head_names(spec.head, state)
+    architecture = get_architecture(spec.architecture)
+    servable.dropped = tuple(sorted(name for name in state if name.startswith(architecture.training_only)))
+    if servable.dropped:
+        state = {name: tensor for name, tensor in state.items() if name not in servable.dropped}
+        log.info(
+            "%s: %d tensors of its auxiliary classifiers were left out; they only help training (%s...)",
+            architecture.name,
+            len(servable.dropped),
+            servable.dropped[0].partition(".")[0],
+        )
+    servable.script_names = head_names(spec.head, state, architecture.place)
     names = {name: script_name(name, servable.script_names) for name in servable.state_dict()}
     shapes = {names[name]: tuple(tensor.shape) for name, tensor in servable.state_dict().items()}
     tensors = fitted(shapes, state, spec)

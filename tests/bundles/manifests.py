@@ -11,6 +11,7 @@ from app.domain import (
     LinearHead,
     MlpHead,
     Normalisation,
+    OwnHead,
     Resize,
     ResizeShorter,
     Size,
@@ -87,6 +88,7 @@ _finite = st.floats(allow_nan=False, allow_infinity=False)
 _positive = st.floats(min_value=0, exclude_min=True, allow_infinity=False)
 _heads = (
     st.just(LinearHead())
+    | st.just(OwnHead())
     | st.builds(MlpHead, st.lists(st.integers(1, 65536), min_size=1, max_size=3).map(tuple))
     | st.builds(ConvCamHead, st.sampled_from([1, 3, 5, 31]), st.none() | st.integers(1, 65536))
 )
@@ -113,7 +115,7 @@ def manifests(draw: st.DrawFn) -> Manifest:
             draw(st.tuples(_positive, _positive, _positive)),
         ),
         head=head,
-        dropout=None if isinstance(head, ConvCamHead) else draw(st.none() | st.floats(0, 0.99)),
+        dropout=None if isinstance(head, ConvCamHead | OwnHead) else draw(st.none() | st.floats(0, 0.99)),
         weights=draw(st.from_regex(r"[a-z0-9][a-z0-9._ -]{0,20}[a-z0-9]", fullmatch=True)),
         title=draw(st.none() | lines),
         description=draw(st.none() | _texts),

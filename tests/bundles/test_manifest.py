@@ -15,6 +15,7 @@ from app.domain import (
     MlpHead,
     NetworkSpec,
     Normalisation,
+    OwnHead,
     Resize,
     ResizeShorter,
     Size,
@@ -91,6 +92,15 @@ def test_dropouts_are_read_and_change_nothing() -> None:
     assert mlp.network_spec().head == MlpHead((512, 64))
 
 
+def test_an_architectures_own_head_has_no_other_keys() -> None:
+    own = parse(TORCHVISION + '[head]\nkind = "own"\n')
+
+    assert own.network_spec().head == OwnHead()
+    assert "`hidden` in head belongs to mlp, here it is own" in refusal(
+        TORCHVISION + '[head]\nkind = "own"\nhidden = [3]\n'
+    )
+
+
 @settings(max_examples=150, deadline=None)
 @given(manifests())
 def test_what_is_written_reads_back_equal(manifest: Manifest) -> None:
@@ -142,7 +152,7 @@ def test_values_that_make_no_manifest_are_refused_when_described() -> None:
         (
             '"conv_cam"',
             '"conv-cam"',
-            'head.kind is "conv-cam", known: `linear`, `mlp` and `conv_cam`; did you mean',
+            'head.kind is "conv-cam", known: `linear`, `mlp`, `conv_cam` and `own`; did you mean',
         ),
         (
             'anchor = "bottom_right"',

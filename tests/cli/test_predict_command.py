@@ -148,6 +148,20 @@ def test_architectures_are_listed_by_name() -> None:
     }
 
 
+def test_architectures_are_listed_with_the_evidence_they_give() -> None:
+    listed = {each["name"]: each for each in json.loads(run.invoke(app, ["architectures", "--json"]).output)}
+    table = run.invoke(app, ["architectures"]).output
+
+    assert {name: listed[name]["evidence"] for name in ("resnet50", "squeezenet1_0", "vgg16")} == {
+        "resnet50": "exact",
+        "squeezenet1_0": "exact",
+        "vgg16": "gradient",
+    }
+    assert (listed["vgg16"]["head"], listed["densenet121"]["head"]) == ("own", "linear")
+    assert (listed["dpn68"]["extra"], listed["alexnet"]["extra"]) == ("zoo", None)
+    assert "gradient" in table
+
+
 def test_version_and_help_do_not_wait_for_torch() -> None:
     """The command line answers at once."""
     code = "import sys; import app.cli; sys.exit('torch' in sys.modules)"
