@@ -7,6 +7,7 @@ is never looked at.
 import json
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -31,6 +32,8 @@ PILLOW: Final[dict[int, Interpolation]] = {
     5: "hamming",
 }
 NAMED: Final[dict[str, Interpolation]] = {name: name for name in PILLOW.values()}
+PLAIN_ARGUMENTS: Final = frozenset({"num_classes", "in_chans", "global_pool", "drop_rate", "drop_path_rate"})
+"""Of timm's model_args: they show in the tensors, are checked beside them, or change only training."""
 CENTRE: Final = (
     "Transformers rounds the centre crop's corner down, torchvision to the nearest: where the resized side exceeds the "
     "crop by 3, 7, 11, ... pixels, the crop lies one pixel further"
@@ -166,17 +169,25 @@ def _timm(config: Mapping[str, Any], weights: Path, answers: Answers) -> Found:
         raise WeightsRefused(
             f"{CONFIG}: global_pool = {config['global_pool']!r}; only average pooling is served"
         )
-    if config.get("model_args"):
+    arguments = config.get("model_args") or {}
+    strange = sorted(set(arguments) - PLAIN_ARGUMENTS) if isinstance(arguments, dict) else ["model_args"]
+    if strange:
         raise WeightsRefused(
-            f"{CONFIG}: model_args change the network beyond its tensors; save a plain model"
+            f"{CONFIG}: {', '.join(strange)[:200]} may change the network beyond its tensors"
         )
+    choices = _timm_evaluations(pretrained)
     raw = Raw(
         f"timm {str(config.get('architecture', '?'))[:60]}",
         _weights(weights, answers),
         classes=_timm_labels(config, pretrained),
         details={"architecture": str(config.get("architecture"))[:80]},
     )
-    return converted(raw, f"folder with {weights.name}", answers, preprocessing=_timm_steps(pretrained))
+    found = converted(raw, f"folder with {weights.name}", answers)
+    return replace(
+        found,
+        preprocessing=next(iter(choices.values())) if len(choices) == 1 else None,
+        choices=choices if len(choices) > 1 else {},
+    )
 
 
 def _timm_labels(config: Mapping[str, Any], pretrained: Mapping[str, Any]) -> tuple[str, ...] | None:
@@ -186,16 +197,37 @@ def _timm_labels(config: Mapping[str, Any], pretrained: Mapping[str, Any]) -> tu
     return tuple(names)
 
 
-def _timm_steps(pretrained: Mapping[str, Any]) -> Preprocessing | None:
+def _timm_evaluations(pretrained: Mapping[str, Any]) -> dict[str, Preprocessing]:
+    """What `create_transform` makes of a configuration: at the training size, and at the test size if it has one."""
+    size, fraction = pretrained.get("input_size"), pretrained.get("crop_pct")
+    test_size, test_fraction = (
+        pretrained.get("test_input_size") or size,
+        pretrained.get("test_crop_pct") or fraction,
+    )
+    found = {"timm": _timm_steps(pretrained, size, fraction)}
+    if (test_size, test_fraction) != (size, fraction):
+        found["timm-test"] = _timm_steps(pretrained, test_size, test_fraction)
+    return {name: steps for name, steps in found.items() if steps is not None}
+
+
+def _timm_steps(pretrained: Mapping[str, Any], size: object, fraction: object) -> Preprocessing | None:
     """Timm's evaluation transform: shorter side to floor(size / crop_pct), centre crop."""
-    size, interpolation = pretrained.get("input_size"), NAMED.get(str(pretrained.get("interpolation")))
+    interpolation = NAMED.get(str(pretrained.get("interpolation")))
     if not isinstance(size, list) or len(size) != 3 or size[1] != size[2] or interpolation is None:
         return None
-    if pretrained.get("crop_mode", "center") != "center" or size[0] != 3:
+    if (
+        pretrained.get("crop_mode", "center") != "center"
+        or size[0] != 3
+        or not isinstance(fraction, float | int)
+    ):
         return None
-    shorter = math.floor(size[1] / float(pretrained.get("crop_pct") or 0.875))
     return Preprocessing(
-        Geometry((ResizeShorter(shorter, interpolation), Crop(Size(size[1], size[1]), "center"))),
+        Geometry(
+            (
+                ResizeShorter(math.floor(size[1] / fraction), interpolation),
+                Crop(Size(size[1], size[1]), "center"),
+            )
+        ),
         Normalisation("RGB", 1 / 255, _triple(pretrained.get("mean")), _triple(pretrained.get("std"))),
-        f"{CONFIG}, pretrained_cfg",
+        f"{CONFIG}, pretrained_cfg at {size[1]}",
     )

@@ -70,6 +70,8 @@ class Found:
     classes: tuple[str, ...] | None = None
     """In the order of the outputs, where the file itself says so."""
     preprocessing: Preprocessing | None = None
+    choices: Mapping[str, Preprocessing] = field(default_factory=dict)
+    """Where the file names several: what `--preprocess` may be."""
     details: Mapping[str, str] = field(default_factory=dict)
     """What else the file says of itself: epoch, library version."""
     notes: tuple[Note, ...] = ()

@@ -57,6 +57,7 @@ KNOWN_WORDS: Final = (
     (b"\xff\xd8\xff", "a JPEG picture"),
     (b"\x89PNG", "a PNG picture"),
     (b"II*\x00", "a TIFF picture"),
+    (b"\x08", "an ONNX graph, which is not read yet; import the .pth that it was exported from"),
     (b"%PDF", "a PDF"),
     (b"\x1f\x8b", "a gzip archive; unpack it first"),
 )

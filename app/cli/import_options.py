@@ -79,10 +79,12 @@ class Options:
             raise InvalidRequest("--classes-from: there is no folder in it; it is the one above the classes")
         return tuple(names)
 
-    def preprocessing(self) -> Preprocessing | None:
+    def preprocessing(self, choices: Mapping[str, Preprocessing]) -> Preprocessing | None:
         """None where the option was not given; raises InvalidRequest or ManifestInvalid."""
         if self.preprocess is None:
             return None
+        if self.preprocess in choices:
+            return choices[self.preprocess]
         if self.preprocess in PRESETS:
             geometry, normalisation = PRESETS[self.preprocess]
             return Preprocessing(geometry, normalisation, f"--preprocess {self.preprocess}")

@@ -91,17 +91,9 @@ def _settle(found: Found, options: Options) -> _Settled:
         count = found.class_count or "all"
         about = f"the names of its {count} classes, in the order of the outputs"
         questions.append(Question(about, "--classes a,b,c or --classes-from TRAINING_FOLDER"))
-    preprocessing = options.preprocessing() or found.preprocessing
+    preprocessing = options.preprocessing(found.choices) or found.preprocessing
     if preprocessing is None:
-        about = (
-            "what a picture goes through before the network: the validation transform of the training script"
-        )
-        questions.append(
-            Question(
-                about,
-                "--preprocess imagenet (Resize 256, CenterCrop 224, ImageNet mean and std), or a TOML file",
-            )
-        )
+        questions.append(_preprocess_question(found))
     elif found.preprocessing is not None and preprocessing is not found.preprocessing:
         notes.append(Note("settled", f"{preprocessing.source} stands in for {found.preprocessing.source}"))
     if questions or classes is None or preprocessing is None or found.head is None:
@@ -115,6 +107,18 @@ def _settle(found: Found, options: Options) -> _Settled:
         description=f"Imported from {_printable(options.checkpoint.name)} ({found.origin}, {found.format}).",
     )
     return _Settled(manifest, preprocessing, classes, (), tuple(notes))
+
+
+def _preprocess_question(found: Found) -> Question:
+    if found.choices:
+        about = "which of its own evaluations: " + "; ".join(
+            f"{name}: {steps.source}" for name, steps in found.choices.items()
+        )
+        return Question(about, " or ".join(f"--preprocess {name}" for name in found.choices))
+    return Question(
+        "what a picture goes through before the network: the validation transform of the training script",
+        "--preprocess imagenet (Resize 256, CenterCrop 224, ImageNet mean and std), or a TOML file",
+    )
 
 
 def _printable(text: str) -> str:
