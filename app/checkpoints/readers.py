@@ -13,6 +13,7 @@ from typing import Final
 from app.checkpoints.convert import converted
 from app.checkpoints.folders import is_model_folder, read_folder
 from app.checkpoints.found import Answers, Found
+from app.checkpoints.onnx_files import is_onnx, read_onnx
 from app.checkpoints.torch_files import open_legacy, open_zip
 from app.checkpoints.unwrap import Raw, unwrap
 from app.checkpoints.weights import FOREIGN, MAX_BYTES, read_weights
@@ -45,11 +46,16 @@ def _read_safetensors(path: Path, answers: Answers) -> Found:
     return converted(Raw("plain state dict", read_weights(path)), "safetensors", answers)
 
 
+def _read_onnx(path: Path, answers: Answers) -> Found:
+    return converted(read_onnx(path), "ONNX", answers)
+
+
 READERS: Final = (
     Reader("model folder", lambda path, _: is_model_folder(path), read_folder),
     Reader("safetensors", lambda _, start: start[8:9] == b"{", _read_safetensors),
     Reader("PyTorch zip", lambda _, start: start.startswith(b"PK\x03\x04"), _read_zip),
     Reader("PyTorch pickle", lambda _, start: start.startswith(b"\x80"), _read_legacy),
+    Reader("ONNX", lambda _, start: is_onnx(start), _read_onnx),
 )
 """In this order; readers of other kinds of zip file come before PyTorch's."""
 
@@ -57,7 +63,6 @@ KNOWN_WORDS: Final = (
     (b"\xff\xd8\xff", "a JPEG picture"),
     (b"\x89PNG", "a PNG picture"),
     (b"II*\x00", "a TIFF picture"),
-    (b"\x08", "an ONNX graph, which is not read yet; import the .pth that it was exported from"),
     (b"%PDF", "a PDF"),
     (b"\x1f\x8b", "a gzip archive; unpack it first"),
 )
@@ -103,4 +108,11 @@ def read_checkpoint(path: Path, answers: Answers | None = None) -> Found:
         WeightsRefused: unreadable, unsafe, or no network that can be served.
         ManifestInvalid: the architecture in the answers does not exist.
     """
-    return sniff(path).read(path, answers or Answers())
+    reader = sniff(path)
+    try:
+        return reader.read(path, answers or Answers())
+    except (RuntimeError, LookupError, TypeError, ValueError, ArithmeticError, MemoryError, OSError) as error:
+        # Forged shapes and configurations reach almost any of torch's own errors; the cause is chained.
+        raise WeightsRefused(
+            f"{path.name}: damaged or forged; reading it as {reader.name} ended in {type(error).__name__}"
+        ) from error

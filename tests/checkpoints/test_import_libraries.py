@@ -32,6 +32,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")  # other people's deprecations
 Record = Callable[[str, object], None]
 
 
+@pytest.mark.slow  # importing Lightning alone takes seconds
 def test_a_lightning_checkpoint_predicts_as_its_module(tmp_path: Path, record_property: Record) -> None:
     """With a weighted loss, a metric and hyperparameters beside the network, as real ones have."""
     lightning = pytest.importorskip("lightning")
@@ -94,7 +95,7 @@ class AdaptiveConcatPool2d(nn.Module):
         return torch.cat([features.amax((2, 3), keepdim=True), features.mean((2, 3), keepdim=True)], 1)
 
 
-@pytest.mark.parametrize("with_optimiser", [True, False])
+@pytest.mark.parametrize("with_optimiser", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_a_fastai_file_predicts_as_its_learner_where_it_pools_by_average(
     *, with_optimiser: bool, tmp_path: Path, record_property: Record
 ) -> None:
@@ -130,6 +131,7 @@ def timm_transform(model: Any) -> Callable[[Image.Image], Tensor]:
     return transform
 
 
+@pytest.mark.slow
 def test_a_timm_training_checkpoint_gives_its_ema(tmp_path: Path, record_property: Record) -> None:
     timm = pytest.importorskip("timm")
     model = timm_network()
@@ -207,6 +209,26 @@ def test_a_transformers_folder_needs_no_answers(
     assert report.classes == CLASSES
 
 
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("config.json", "["),
+        ("config.json", '{"model_type": "vit"}'),
+        (
+            "preprocessor_config.json",
+            '{"size": {"shortest_edge": 224}, "resample": 3, "crop_pct": "x", '
+            '"image_processor_type": "ConvNextImageProcessor"}',
+        ),
+        ("model.safetensors", "\0\0"),
+    ],
+)
+def test_a_forged_folder_is_refused(file: str, content: str, tmp_path: Path) -> None:
+    hugging_face_folder(tmp_path / "hub")
+    (tmp_path / "hub" / file).write_text(content, "utf-8")
+
+    refusal(tmp_path / "hub", tmp_path / "line", preprocess=None, classes=None)
+
+
 def test_strides_of_the_first_version_are_refused(tmp_path: Path) -> None:
     """Same tensors, other network: the classic silent error."""
     hugging_face_folder(tmp_path / "hub")
@@ -216,3 +238,45 @@ def test_strides_of_the_first_version_are_refused(tmp_path: Path) -> None:
     )
 
     assert "strides" in refusal(tmp_path / "hub", tmp_path / "line")
+
+
+@pytest.mark.parametrize("does_fold", [True, pytest.param(False, marks=pytest.mark.slow)])
+def test_an_onnx_graph_gives_its_tensors(*, does_fold: bool, tmp_path: Path, record_property: Record) -> None:
+    """Folded as the exporter does by default, and with its batch normalisation kept."""
+    onnx = pytest.importorskip("onnx")
+    model = tutorial_network()
+    mode = torch.onnx.TrainingMode.EVAL if does_fold else torch.onnx.TrainingMode.PRESERVE
+    torch.onnx.export(
+        model,
+        (torch.zeros(1, 3, 224, 224),),
+        str(tmp_path / "m.onnx"),
+        dynamo=False,
+        training=mode,
+        do_constant_folding=does_fold,
+    )
+    onnx.checker.check_model(str(tmp_path / "m.onnx"))
+
+    report = do_import(tmp_path / "m.onnx", tmp_path / "line")
+
+    check_parity(report, predicted(model), record_property)
+
+
+def test_an_onnx_graph_with_other_strides_is_refused(tmp_path: Path) -> None:
+    pytest.importorskip("onnx")
+    model = tutorial_network()
+    model.layer2[0].conv1.stride = (1, 1)
+    model.layer2[0].conv2.stride = (2, 2)
+    torch.onnx.export(model, (torch.zeros(1, 3, 224, 224),), str(tmp_path / "m.onnx"), dynamo=False)
+
+    assert "layer2.0.conv1 has strides" in refusal(tmp_path / "m.onnx", tmp_path / "line")
+
+
+@pytest.mark.parametrize("share", [0.001, 0.5, 0.99])
+def test_a_truncated_onnx_graph_is_refused(share: float, tmp_path: Path) -> None:
+    onnx = pytest.importorskip("onnx")
+    weight = onnx.numpy_helper.from_array(torch.ones(64, 3, 7, 7).numpy(), "conv1.weight")
+    node = onnx.helper.make_node("Conv", ["x", "conv1.weight"], ["y"])
+    whole = onnx.helper.make_model(onnx.helper.make_graph([node], "g", [], [], [weight])).SerializeToString()
+    (tmp_path / "m.onnx").write_bytes(whole[: int(len(whole) * share)])
+
+    refusal(tmp_path / "m.onnx", tmp_path / "line")

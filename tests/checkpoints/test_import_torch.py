@@ -53,7 +53,7 @@ def test_a_state_dict_predicts_as_its_script(
     assert (tmp_path / "models" / "line" / "1" / "golden" / "golden.json").is_file()
 
 
-@pytest.mark.parametrize("save", [torch.save, save_legacy])
+@pytest.mark.parametrize("save", [torch.save, pytest.param(save_legacy, marks=pytest.mark.slow)])
 def test_a_training_dictionary_gives_its_averaged_weights_and_says_so(
     save: Callable[..., None], network: nn.Module, tmp_path: Path, record_property: Record
 ) -> None:
@@ -120,6 +120,7 @@ def test_prefixes_are_stripped_and_named(prefix: str, tmp_path: Path, small_prep
     assert f"`{prefix}`" in notes_of(report, "stripped")
 
 
+@pytest.mark.slow
 def test_real_wrappers_are_seen_through(network: nn.Module, tmp_path: Path, record_property: Record) -> None:
     wrapped = nn.DataParallel(torch.compile(network))
     torch.save(wrapped.state_dict(), tmp_path / "c.pt")
@@ -130,7 +131,7 @@ def test_real_wrappers_are_seen_through(network: nn.Module, tmp_path: Path, reco
     assert "`module._orig_mod.`" in notes_of(report, "stripped")
 
 
-@pytest.mark.parametrize("save", [torch.save, save_legacy])
+@pytest.mark.parametrize("save", [torch.save, pytest.param(save_legacy, marks=pytest.mark.slow)])
 def test_a_whole_module_is_harvested_without_calling_anything(
     save: Callable[..., None], network: nn.Module, tmp_path: Path, record_property: Record
 ) -> None:
