@@ -21,6 +21,8 @@ from app.nets.fitting import fitting_architectures
 
 COMPARED: Final = ("kernel_size", "stride", "padding", "dilation", "groups", "eps", "output_size")
 """Attributes of torch's modules that change the answer and leave no trace in the tensors."""
+HARMLESS: Final = frozenset({"Softmax", "LogSoftmax", "Dropout", "Identity", "Flatten", "AdaptiveAvgPool2d"})
+"""Beside a network they change neither its classes' order nor, behind our own softmax, their probabilities."""
 COUNTER: Final = "num_batches_tracked"
 
 
@@ -61,6 +63,11 @@ def converted(
             notes += found.notes
     if raw.modules and names:
         notes.append(_same_modules(raw.modules, parts, names[0]))
+    stated = raw.details.get("arch") or raw.details.get("architecture")
+    if stated is not None and names and answers.architecture is None and _plain(stated) not in names:
+        # timm's resnetblur50 has the very tensors of resnet50, and gives other answers.
+        about = f"the file calls itself {stated}, its tensors are those of {names[0]}: whether they compute the same"
+        questions.append(Question(about, f"--architecture {names[0]}"))
     if len(names) > 1:
         questions.append(
             Question(f"which architecture it is: {', '.join(names)} fit", f"--architecture {names[0]}")
@@ -79,6 +86,11 @@ def converted(
         notes=tuple(notes),
         questions=tuple(questions),
     )
+
+
+def _plain(name: str) -> str:
+    """`tv_resnet50.in1k` and `ResNet-50` -> `resnet50`."""
+    return name.partition(".")[0].removeprefix("tv_").lower().replace("-", "")
 
 
 def _no_architecture(parts: Named) -> str:
@@ -130,6 +142,13 @@ def _same_modules(modules: Mapping[str, Thing], parts: Named, architecture: str)
         raise WeightsRefused(
             f"a {modules[root].made_by}, whose forward nobody here has seen; save its state dict"
         )
+    head = parts.head_path or root
+    for path, outer in modules.items():
+        is_inside = not root or f"{path}.".startswith((f"{root}.", f"{head}.")) or root.startswith(f"{path}.")
+        if not is_inside and path and outer.made_by.name not in HARMLESS:
+            raise WeightsRefused(
+                f"beside the network stands a {outer.made_by}, which may change its input or its answer"
+            )
     compared = 0
     for name, module in trunk.named_modules():
         found = modules.get(f"{parts.trunk_path}{name}")

@@ -20,6 +20,7 @@ from support.foreign import (
     tutorial_network,
 )
 from torch import nn
+from torchvision import transforms
 from torchvision.models import resnet
 
 from app.domain import NetworkSpec, Size
@@ -141,6 +142,26 @@ def test_a_whole_module_is_harvested_without_calling_anything(
 
     check_parity(report, predicted(network), record_property)
     assert "strides" in notes_of(report, "settled")
+
+
+def test_what_stands_beside_the_network_in_a_whole_module_is_not_passed_over(tmp_path: Path) -> None:
+    """A normalisation inside the model would be lost; a softmax behind it changes nothing."""
+    network = resnet.resnet18(weights=None, num_classes=3).eval()
+    torch.save(nn.Sequential(transforms.Normalize([0.5] * 3, [0.5] * 3), network), tmp_path / "model.pt")
+    torch.save(nn.Sequential(network, nn.Softmax(dim=1)), tmp_path / "softmax.pt")
+
+    assert "Normalize" in refusal(tmp_path / "model.pt", tmp_path / "line")
+    assert do_import(tmp_path / "softmax.pt", tmp_path / "line", is_dry_run=True).status == "importable"
+
+
+def test_a_file_that_calls_itself_otherwise_than_its_tensors_is_a_question(tmp_path: Path) -> None:
+    content = {
+        "arch": "resnetblur18",
+        "state_dict": resnet.resnet18(weights=None, num_classes=3).state_dict(),
+    }
+    torch.save(content, tmp_path / "c.pt")
+
+    assert options_of(do_import(tmp_path / "c.pt", tmp_path / "line")) == ["--architecture resnet18"]
 
 
 class Mine(nn.Module):
