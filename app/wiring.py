@@ -8,8 +8,10 @@ import asyncio
 import logging
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -112,28 +114,54 @@ class Wiring:
 
     def _deploy(self, folder: BundleFolder) -> Deployment:
         settings = self._settings
-        bundle = open_bundle(folder.folder)
-        servable = load_servable(bundle.network_spec, read_weights(bundle.weights_path))
-        sum_rule = check_sum_rule(servable)
-        engine = TorchEngine(servable, self._device, lock=self._device_lock)
-        latency_s = warm_up(engine, settings.batch_sizes)
-        golden = _prove_golden(bundle, engine, max_pixels=settings.max_image_pixels)
+        proved = prove(
+            folder.folder,
+            device=self._device,
+            device_lock=self._device_lock,
+            batch_sizes=settings.batch_sizes,
+            max_pixels=settings.max_image_pixels,
+        )
         return Deployment(
-            bundle,
-            engine,
-            Proof(
-                sum_rule_error=sum_rule.max_relative_error,
-                golden=golden,
-                latency_s=latency_s,
-                warnings=() if golden is not None else (NO_GOLDEN_IMAGES,),
-            ),
+            proved.bundle,
+            proved.engine,
+            proved.proof,
             batch_sizes=settings.batch_sizes,
             max_entries=settings.max_queue_entries,
             max_bytes=settings.max_queue_bytes,
             max_image_pixels=settings.max_image_pixels,
             worker_stall_s=settings.worker_stall_s,
-            on_batch=self.metrics.batch_observer(bundle.name),
+            on_batch=self.metrics.batch_observer(proved.bundle.name),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Proved:
+    """A bundle that answered on this machine as it should."""
+
+    bundle: Bundle
+    engine: Engine
+    proof: Proof
+
+
+def prove(
+    folder: Path, *, device: str, device_lock: threading.Lock, batch_sizes: Sequence[int], max_pixels: int
+) -> Proved:
+    """From a bundle's folder to an engine that may serve; the importer takes this path too.
+
+    Raises:
+        BundleRefused: it may not, with the reason.
+    """
+    bundle = open_bundle(folder)
+    servable = load_servable(bundle.network_spec, read_weights(bundle.weights_path))
+    sum_rule = check_sum_rule(servable)
+    engine = TorchEngine(servable, device, lock=device_lock)
+    latency_s = warm_up(engine, batch_sizes)
+    golden = _prove_golden(bundle, engine, max_pixels=max_pixels)
+    warnings = () if golden is not None else (NO_GOLDEN_IMAGES,)
+    proof = Proof(
+        sum_rule_error=sum_rule.max_relative_error, golden=golden, latency_s=latency_s, warnings=warnings
+    )
+    return Proved(bundle, engine, proof)
 
 
 def _prove_golden(bundle: Bundle, engine: Engine, *, max_pixels: int) -> GoldenReport | None:

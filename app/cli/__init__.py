@@ -1,4 +1,4 @@
-"""`lineside ...`: serve, predict, models, architectures."""
+"""`lineside ...`: serve, predict, import, models, architectures."""
 
 from app.cli.main import main
 

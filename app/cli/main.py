@@ -88,6 +88,57 @@ def predict(
         raise typer.Exit(1)
 
 
+@app.command("import")
+def import_(
+    checkpoint: Annotated[Path, typer.Argument(help="A weight file or a model folder, of any known format")],
+    out: Annotated[
+        Path | None, typer.Option(help="models/NAME (takes the next free version) or models/NAME/3")
+    ] = None,
+    architecture: Annotated[str | None, typer.Option(help="Where several fit")] = None,
+    classes: Annotated[str | None, typer.Option(help="a,b,c in the order of the outputs")] = None,
+    classes_from: Annotated[
+        Path | None, typer.Option(help="A training folder: its subfolders, sorted as ImageFolder does")
+    ] = None,
+    preprocess: Annotated[
+        str | None, typer.Option(help="imagenet, carcass, or a TOML file with a [preprocess] table")
+    ] = None,
+    images: Annotated[
+        Path | None, typer.Option(help="Pictures for the golden images; at most 16 are taken")
+    ] = None,
+    take: Annotated[str | None, typer.Option(help="Which of several networks in the file")] = None,
+    head: Annotated[str | None, typer.Option(help="Which module follows the pooling")] = None,
+    head_activation: Annotated[
+        str | None, typer.Option(help="relu or none: what stands between the head's linear layers")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only report; write nothing.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
+) -> None:
+    """Turn a checkpoint into a bundle that has proved itself. Reads it as data; nothing in it is run.
+
+    Exit code 0: imported (or, with --dry-run, nothing stands in the way); 1: refused; 2: a question, with the
+    option that answers it.
+    """
+    from app.cli.import_options import Options  # noqa: PLC0415
+    from app.cli.importing import run_import  # noqa: PLC0415
+
+    options = Options(
+        checkpoint=checkpoint,
+        out=out,
+        architecture=architecture,
+        classes=classes,
+        classes_from=classes_from,
+        preprocess=preprocess,
+        images=images,
+        take=take,
+        head=head,
+        head_activation=head_activation,
+        is_dry_run=dry_run,
+    )
+    exit_code = run_import(options, as_json=as_json)
+    if exit_code:
+        raise typer.Exit(exit_code)
+
+
 @app.command("models")
 def models_(
     models: Repository = None,

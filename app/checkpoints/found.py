@@ -1,0 +1,78 @@
+"""What a reader makes of a file, and what only its owner can say.
+
+Values only. Every reader returns a `Found`, whatever the format was; the importer settles the rest.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from torch import Tensor
+
+from app.domain import Geometry, HeadSpec, Normalisation
+
+NoteKind = Literal["took", "stripped", "renamed", "folded", "settled", "ignored", "warning"]
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """One thing that was done to the file's content, or one doubt and how it was settled."""
+
+    kind: NoteKind
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What the file does not say; never guessed."""
+
+    about: str
+    option: str
+    """What answers it, as typed: `--classes a,b,c`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What its owner said about the inside of a file."""
+
+    take: str | None = None
+    """Key of a training dictionary under which the weights are."""
+    head: str | None = None
+    """Module that follows the trunk's average pooling."""
+    activation: Literal["relu", "none"] | None = None
+    """What stands between the head's linear layers."""
+    architecture: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Preprocessing:
+    """What a picture goes through, and who said so."""
+
+    geometry: Geometry
+    normalisation: Normalisation
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One checkpoint as data."""
+
+    format: str
+    """How the bytes are laid out, such as "PyTorch zip"."""
+    origin: str
+    """What wrote them, such as "Lightning checkpoint"."""
+    tensors: Mapping[str, Tensor]
+    """Under the names of torchvision's model; what `load_servable` takes."""
+    architectures: tuple[str, ...]
+    """Those that every tensor of the trunk fits; none, and the file cannot be served."""
+    head: HeadSpec | None
+    class_count: int | None
+    classes: tuple[str, ...] | None = None
+    """In the order of the outputs, where the file itself says so."""
+    preprocessing: Preprocessing | None = None
+    choices: Mapping[str, Preprocessing] = field(default_factory=dict)
+    """Where the file names several: what `--preprocess` may be."""
+    details: Mapping[str, str] = field(default_factory=dict)
+    """What else the file says of itself: epoch, library version."""
+    notes: tuple[Note, ...] = ()
+    questions: tuple[Question, ...] = ()

@@ -1,0 +1,193 @@
+"""Names of other people's scripts -> names of torchvision's model.
+
+Wrappers are stripped, `Sequential(*children)` gets its names back, Hugging Face's are translated. The head is
+set apart: what follows the trunk's pooling, under local names (`weight`, `0.weight`, ...).
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from torch import Tensor
+
+from app.checkpoints.found import Answers, Note, Question
+from app.errors import WeightsRefused
+from app.nets.fitting import common_prefix
+
+CHILDREN: Final = {"0": "conv1", "1": "bn1", "4": "layer1", "5": "layer2", "6": "layer3", "7": "layer4"}
+"""Positions of a torchvision ResNet's children; 2 is the ReLU, 3 the pooling."""
+TRUNK_ROOMS: Final = ("conv1.", "bn1.", "layer1.", "layer2.", "layer3.", "layer4.")
+BESIDE: Final = re.compile(
+    r"(criterion|loss\w*|\w*metrics?|\w*_?(acc|accuracy|f1|auroc|recall|precision)\w*|confmat\w*)"
+)
+"""First words under which Lightning modules keep losses and metrics; none of them predicts."""
+
+HF_STEM: Final = "embedder.embedder.convolution.weight"
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A trunk under torchvision's names, and its head apart."""
+
+    trunk: Mapping[str, Tensor]
+    head: Mapping[str, Tensor]
+    """Local names within the head."""
+    head_path: str | None
+    """Where the head was in the script's model; None where it is not known or there is none."""
+    trunk_path: str
+    style: str
+    notes: tuple[Note, ...] = ()
+    questions: tuple[Question, ...] = ()
+
+
+def named(tensors: Mapping[str, Tensor], answers: Answers) -> Named:
+    """Raises WeightsRefused where several networks lie side by side and no answer says which."""
+    if any(name.endswith(HF_STEM) for name in tensors):
+        return _hugging_face(tensors)
+    paths = _trunk_paths(tensors)
+    if answers.take is not None and any(path.startswith(f"{answers.take}.") for path in paths):
+        paths = [path for path in paths if path.startswith(f"{answers.take}.")]
+        tensors = {name: tensor for name, tensor in tensors.items() if name.startswith(f"{answers.take}.")}
+    if len(paths) > 1:
+        option = " or ".join(f"--take {path.removesuffix('.')}" for path in paths)
+        return Named(
+            {}, {}, None, "", "", (), (Question("which of the networks in it is to be served", option),)
+        )
+    if not paths:
+        return _any_architecture(tensors)
+    return _resnet(tensors, paths[0], answers)
+
+
+def _trunk_paths(names: Iterable[str]) -> list[str]:
+    """Where ResNets begin: `` or `module.`, `model.backbone.`, and `0.` for a Sequential of children."""
+    found = set(names)
+    paths = []
+    for name in found:
+        for stem, proof in (("conv1.weight", "layer1.0.conv1.weight"), ("0.weight", "4.0.conv1.weight")):
+            path = name.removesuffix(stem)
+            if path + stem == name and (not path or path.endswith(".")) and path + proof in found:
+                paths.append(path)
+    return sorted(paths)
+
+
+def _stripped(path: str) -> tuple[Note, ...]:
+    return (Note("stripped", f"the prefix `{path}` of the names"),) if path else ()
+
+
+def _any_architecture(tensors: Mapping[str, Tensor]) -> Named:
+    """Not a ResNet by its names: only what nearly all names share goes."""
+    path = common_prefix(tensors)
+    inside = {name.removeprefix(path): tensor for name, tensor in tensors.items() if name.startswith(path)}
+    left = sorted(name for name in tensors if not name.startswith(path))
+    notes = _stripped(path) + ((Note("ignored", f"outside `{path}`: {_few(left)}"),) if left else ())
+    trunk = {name: tensor for name, tensor in inside.items() if not name.startswith("fc.")}
+    head = {name.removeprefix("fc."): tensor for name, tensor in inside.items() if name.startswith("fc.")}
+    return Named(trunk, head, "fc" if head else None, path, "torchvision", notes)
+
+
+def _resnet(tensors: Mapping[str, Tensor], path: str, answers: Answers) -> Named:
+    inside = {name.removeprefix(path): tensor for name, tensor in tensors.items() if name.startswith(path)}
+    style, notes = "torchvision", list(_stripped(path))
+    if "conv1.weight" not in inside:
+        style = "Sequential of children"
+        inside = {_child(name): tensor for name, tensor in inside.items()}
+        notes.append(
+            Note("renamed", "positions 0, 1, 4 to 7 of a Sequential to conv1, bn1, layer1 to layer4")
+        )
+    trunk = {name: tensor for name, tensor in inside.items() if name.startswith(TRUNK_ROOMS)}
+    others = {f"{path}{name}": tensor for name, tensor in inside.items() if name not in trunk}
+    others |= {name: tensor for name, tensor in tensors.items() if not name.startswith(path)}
+    wrapper = path.partition(".")[0]
+    beside = {n for n in others if BESIDE.fullmatch(n.removeprefix(f"{wrapper}.").partition(".")[0])}
+    if beside:
+        notes.append(Note("ignored", f"losses and metrics: {_few(sorted(beside))}"))
+    rest = {name: tensor for name, tensor in others.items() if name not in beside}
+    found = _head_path(rest, path, style, answers)
+    if isinstance(found, Question):
+        return Named(trunk, {}, None, path, style, tuple(notes), (found,))
+    if found is None:
+        return Named(trunk, {}, None, path, style, tuple(notes))
+    head = {name.removeprefix(f"{found}."): t for name, t in rest.items() if name.startswith(f"{found}.")}
+    left = sorted(name for name in rest if not name.startswith(f"{found}."))
+    if left:
+        if answers.head is None:
+            raise WeightsRefused(
+                f"beside the trunk and its head `{found}` the file holds {_few(left)}, which no served network has; "
+                f"if the predictions do not pass through them, say --head {found}"
+            )
+        notes.append(Note("ignored", f"--head leaves out {_few(left)}"))
+    if found != f"{path}fc":
+        style = "fastai" if (path, found) == ("0.", "1") or path.endswith(".0.") else style
+        notes.append(Note("renamed", f"the head `{found}` to `fc`"))
+    return Named(trunk, head, found, path, style, tuple(notes))
+
+
+def _child(name: str) -> str:
+    first, dot, rest = name.partition(".")
+    return f"{CHILDREN.get(first, first)}{dot}{rest}"
+
+
+def _head_path(rest: Mapping[str, Tensor], path: str, style: str, answers: Answers) -> str | Question | None:
+    """The module that follows the pooling; a Question where the names leave that open."""
+    if not rest:
+        return None
+    if answers.head is not None:
+        if not any(name.startswith(f"{answers.head}.") for name in rest):
+            raise WeightsRefused(
+                f"--head {answers.head}: no such module; beside the trunk are {_few(sorted(rest))}"
+            )
+        return answers.head
+    own = f"{path}fc"
+    if all(name.startswith(f"{own}.") for name in rest):
+        return own
+    fastai = f"{path.removesuffix('0.')}1"
+    if style != "torchvision" and path.endswith("0.") and all(name.startswith(f"{fastai}.") for name in rest):
+        return fastai
+    modules = sorted({_module_of(name) for name in rest})
+    about = f"beside the trunk `{path}` the file holds {', '.join(modules[:6])}: which of them follows its average pooling"
+    return Question(about, " or ".join(f"--head {module}" for module in modules[:6]))
+
+
+def _module_of(name: str) -> str:
+    """`classifier.1.weight` -> `classifier`, `model.head.fc.weight` -> `model.head.fc`."""
+    module = name.rpartition(".")[0]
+    return re.sub(r"\.\d+$", "", module) if not re.fullmatch(r"\d+", module) else module
+
+
+def _few(names: Iterable[str]) -> str:
+    listed = [ascii(name)[1:-1][:60] for name in names]
+    return ", ".join(listed[:4]) + (f" and {len(listed) - 4} more" if len(listed) > 4 else "")
+
+
+# --- Hugging Face ------------------------------------------------------------------------------
+
+_HF_PARTS: Final = {"convolution": "conv", "normalization": "bn"}
+
+
+def _hugging_face(tensors: Mapping[str, Tensor]) -> Named:
+    stem = next(name for name in tensors if name.endswith(HF_STEM))
+    path = stem.removesuffix(HF_STEM)
+    trunk: dict[str, Tensor] = {}
+    head: dict[str, Tensor] = {}
+    for name, tensor in tensors.items():
+        local = name.removeprefix(path)
+        if local.startswith("classifier."):
+            head[local.split(".", 2)[-1]] = tensor
+        else:
+            trunk[_from_hugging_face(local)] = tensor
+    notes = (Note("renamed", "Hugging Face's names to torchvision's"),)
+    return Named(trunk, head, "classifier.1" if head else None, path, "Hugging Face", notes)
+
+
+def _from_hugging_face(name: str) -> str:
+    if match := re.fullmatch(r"embedder\.embedder\.(convolution|normalization)\.(\w+)", name):
+        return f"{_HF_PARTS[match[1]]}1.{match[2]}"
+    block = r"encoder\.stages\.(\d)\.layers\.(\d+)\."
+    if match := re.fullmatch(block + r"layer\.(\d)\.(convolution|normalization)\.(\w+)", name):
+        stage, index, layer, part, tensor = match.groups()
+        return f"layer{int(stage) + 1}.{index}.{_HF_PARTS[part]}{int(layer) + 1}.{tensor}"
+    if match := re.fullmatch(block + r"shortcut\.(convolution|normalization)\.(\w+)", name):
+        stage, index, part, tensor = match.groups()
+        return f"layer{int(stage) + 1}.{index}.downsample.{'01'[part == 'normalization']}.{tensor}"
+    return name

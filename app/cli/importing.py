@@ -1,0 +1,211 @@
+"""`lineside import`: a checkpoint becomes a bundle that has proved itself, or a refusal, or a question.
+
+path -> read as data -> settle -> golden logits -> bundle, whole or not at all -> the server's own proof
+
+What the file does not say and no option answers is a question; nothing is guessed.
+"""
+
+import shutil
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import PIL
+import torch
+from safetensors.torch import save_file
+
+from app import __version__
+from app.bundles.golden import GoldenPicture
+from app.bundles.manifest import Manifest, describe
+from app.bundles.writer import write_bundle
+from app.checkpoints.found import Found, Note, Preprocessing, Question
+from app.checkpoints.readers import read_checkpoint
+from app.cli.import_options import Options, PictureFile, golden_files, painted_files
+from app.cli.import_report import Report, print_report
+from app.engines.torch_engine import TorchEngine
+from app.errors import InvalidRequest, LinesideError, RequestError
+from app.images.decode import decode
+from app.images.preprocess import preprocess
+from app.nets.servable import Servable, load_servable, servable_state
+from app.settings import Settings
+from app.wiring import Proved, prove
+
+IMPORTED, REFUSED, QUESTION = 0, 1, 2
+
+
+def run_import(options: Options, *, as_json: bool) -> int:
+    """Report and exit code."""
+    report = imported(options)
+    print_report(report, as_json=as_json)
+    return {"imported": IMPORTED, "importable": IMPORTED, "refused": REFUSED, "question": QUESTION}[
+        report.status
+    ]
+
+
+def imported(options: Options) -> Report:
+    """Import, or look only; every expected error becomes the report's reason."""
+    file = options.checkpoint.name
+    found: Found | None = None
+    try:
+        place = None if options.is_dry_run else options.place()
+        found = read_checkpoint(options.checkpoint, options.answers())
+        settled = _settle(found, options)
+        if settled.questions or settled.manifest is None:
+            return Report(
+                file,
+                "question",
+                found,
+                settled.preprocessing,
+                settled.classes,
+                settled.questions,
+                settled.notes,
+            )
+        servable = load_servable(settled.manifest.network_spec(), found.tensors)
+        pictures, notes = _golden(servable, settled.manifest, options)
+        notes = (*settled.notes, *notes)
+        if place is None:
+            return Report(file, "importable", found, settled.preprocessing, settled.classes, notes=notes)
+        proved = _written(place, settled.manifest, servable, pictures)
+    except LinesideError as error:
+        return Report(file, "refused", found, reason=error.message)
+    return Report(file, "imported", found, settled.preprocessing, settled.classes, (), notes, proved=proved)
+
+
+@dataclass(frozen=True, slots=True)
+class _Settled:
+    manifest: Manifest | None
+    preprocessing: Preprocessing | None
+    classes: tuple[str, ...] | None
+    questions: tuple[Question, ...]
+    notes: tuple[Note, ...]
+
+
+def _settle(found: Found, options: Options) -> _Settled:
+    """File and options together; raises InvalidRequest where they contradict each other."""
+    questions, notes = list(found.questions), list[Note]()
+    classes = _classes(found, options.class_names(), notes)
+    if classes is None:
+        count = found.class_count or "all"
+        about = f"the names of its {count} classes, in the order of the outputs"
+        questions.append(Question(about, "--classes a,b,c or --classes-from TRAINING_FOLDER"))
+    preprocessing = options.preprocessing(found.choices) or found.preprocessing
+    if preprocessing is None:
+        questions.append(_preprocess_question(found))
+    elif found.preprocessing is not None and preprocessing is not found.preprocessing:
+        notes.append(Note("settled", f"{preprocessing.source} stands in for {found.preprocessing.source}"))
+    if questions or classes is None or preprocessing is None or found.head is None:
+        return _Settled(None, preprocessing, classes, tuple(questions), tuple(notes))
+    manifest = describe(
+        architecture=found.architectures[0],
+        classes=classes,
+        geometry=preprocessing.geometry,
+        normalisation=preprocessing.normalisation,
+        head=found.head,
+        description=f"Imported from {_printable(options.checkpoint.name)} ({found.origin}, {found.format}).",
+    )
+    return _Settled(manifest, preprocessing, classes, (), tuple(notes))
+
+
+def _preprocess_question(found: Found) -> Question:
+    if found.choices:
+        about = "which of its own evaluations: " + "; ".join(
+            f"{name}: {steps.source}" for name, steps in found.choices.items()
+        )
+        return Question(about, " or ".join(f"--preprocess {name}" for name in found.choices))
+    return Question(
+        "what a picture goes through before the network: the validation transform of the training script",
+        "--preprocess imagenet (Resize 256, CenterCrop 224, ImageNet mean and std), or a TOML file",
+    )
+
+
+def _printable(text: str) -> str:
+    return text if text.isprintable() else ascii(text)
+
+
+def _classes(found: Found, given: tuple[str, ...] | None, notes: list[Note]) -> tuple[str, ...] | None:
+    own = found.classes
+    if own is not None and found.class_count is not None and len(own) != found.class_count:
+        notes.append(
+            Note("warning", f"the file names {len(own)} classes for {found.class_count} outputs; not used")
+        )
+        own = None
+    if given is None:
+        return own
+    if found.class_count is not None and len(given) != found.class_count:
+        raise InvalidRequest(f"the head has {found.class_count} outputs, {len(given)} classes were named")
+    if own is not None and set(own) == set(given) and own != given:
+        raise InvalidRequest(
+            f"the file itself orders its classes {', '.join(own[:20])}; leave out the option, or make the orders agree"
+        )
+    if own is not None and own != given:
+        pairs = ", ".join(f"{before} -> {after}" for before, after in list(zip(own, given, strict=True))[:8])
+        notes.append(Note("settled", f"classes renamed: {pairs}"))
+    return given
+
+
+def _golden(
+    servable: Servable, manifest: Manifest, options: Options
+) -> tuple[list[GoldenPicture], tuple[Note, ...]]:
+    """Pictures and their float32 logits, on the CPU, which every machine has."""
+    files: Sequence[PictureFile]
+    if options.images is None:
+        files = painted_files()
+        note = Note(
+            "settled", f"{len(files)} painted golden images; --images FOLDER takes pictures of your own"
+        )
+    else:
+        files = golden_files(options.images, manifest.classes)
+        note = Note("took", f"{len(files)} golden images from --images")
+    engine = TorchEngine(servable, "cpu", lock=threading.Lock())
+    geometry = manifest.geometry()
+    pictures, notes = list[GoldenPicture](), [note]
+    for file in files:
+        try:
+            picture = decode(file.data, geometry=geometry, max_pixels=Settings().max_image_pixels)
+            pixels = preprocess(picture, geometry.steps).pixels
+        except RequestError as error:
+            notes.append(Note("ignored", f"golden image {file.name}: {error.message}"))
+            continue
+        logits = engine.run(pixels[np.newaxis]).logits[0]
+        pictures.append(GoldenPicture(file.name, file.data, logits, file.class_name))
+    if not pictures:
+        raise InvalidRequest("--images: none of the pictures can be read")
+    return pictures, tuple(notes)
+
+
+def _written(
+    place: Path, manifest: Manifest, servable: Servable, pictures: Sequence[GoldenPicture]
+) -> Proved:
+    """The bundle on disk, loaded again and proved; nothing of it remains where the proof fails."""
+    environment = {
+        "lineside": __version__,
+        "torch": torch.__version__,
+        "pillow": PIL.__version__,
+        "device": "cpu",
+        "precision": "float32",
+    }
+    write_bundle(
+        place,
+        manifest=manifest,
+        write_weights=lambda path: save_file(servable_state(servable), path),
+        pictures=pictures,
+        made_with=environment,
+    )
+    try:
+        proved = prove(
+            place,
+            device="cpu",
+            device_lock=threading.Lock(),
+            batch_sizes=(1,),
+            max_pixels=Settings().max_image_pixels,
+        )
+    except BaseException:
+        shutil.rmtree(place, ignore_errors=True)
+        with suppress(OSError):  # other versions may lie beside it
+            place.parent.rmdir()
+        raise
+    proved.engine.close()
+    return proved

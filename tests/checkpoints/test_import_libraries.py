@@ -1,0 +1,282 @@
+"""Promises of the importer for files of other libraries, each written by the library itself.
+
+fastai cannot be installed beside this torch (it wants an older one), so its file is written by a script that
+builds what `create_body` and `create_head` of fastai 2.7 build, and saves what `learn.save` saves.
+"""
+
+import argparse
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+from support.foreign import (
+    CLASSES,
+    calibrated,
+    check_parity,
+    do_import,
+    notes_of,
+    options_of,
+    predicted,
+    refusal,
+    tutorial_network,
+)
+from torch import Tensor, nn
+from torchvision.models import resnet
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # other people's deprecations
+
+Record = Callable[[str, object], None]
+
+
+@pytest.mark.slow  # importing Lightning alone takes seconds
+def test_a_lightning_checkpoint_predicts_as_its_module(tmp_path: Path, record_property: Record) -> None:
+    """With a weighted loss, a metric and hyperparameters beside the network, as real ones have."""
+    lightning = pytest.importorskip("lightning")
+
+    class Module(lightning.LightningModule):  # type: ignore[misc, name-defined]
+        def __init__(self, classes: list[str], options: argparse.Namespace) -> None:
+            super().__init__()
+            self.save_hyperparameters()
+            self.model = tutorial_network()
+            self.criterion = nn.CrossEntropyLoss(weight=torch.ones(3))
+
+        def training_step(self, batch: Any, _index: int) -> Tensor:
+            return self.criterion(self.model(batch[0]), batch[1])
+
+        def configure_optimizers(self) -> Any:
+            return torch.optim.Adam(self.parameters(), lr=1e-6)
+
+    module = Module(list(CLASSES), argparse.Namespace(lr=0.1))
+    data = torch.utils.data.TensorDataset(torch.rand(2, 3, 64, 64), torch.tensor([0, 1]))
+    trainer = lightning.Trainer(
+        max_steps=1, logger=False, enable_checkpointing=False, enable_progress_bar=False, accelerator="cpu"
+    )
+    trainer.fit(module, torch.utils.data.DataLoader(data, batch_size=2))
+    trainer.save_checkpoint(tmp_path / "last.ckpt")
+
+    report = do_import(tmp_path / "last.ckpt", tmp_path / "line", classes=None)
+
+    check_parity(report, predicted(module.model.eval()), record_property)
+    assert report.found is not None
+    assert report.found.origin == "Lightning checkpoint"
+    assert report.classes == CLASSES
+    assert "criterion.weight" in notes_of(report, "ignored")
+
+
+def fastai_network(*, concat_pool: bool) -> nn.Module:
+    """vision_learner(dls, resnet18, concat_pool=...) of fastai 2.7."""
+    torch.manual_seed(0)
+    network = resnet.resnet18(weights=None)
+    body = nn.Sequential(*list(network.children())[:-2])
+    pool: nn.Module = nn.AdaptiveAvgPool2d(1)
+    if concat_pool:
+        pool = AdaptiveConcatPool2d()
+    features = 1024 if concat_pool else 512
+    head = nn.Sequential(
+        pool,
+        nn.Flatten(),
+        nn.BatchNorm1d(features),
+        nn.Dropout(0.25),
+        nn.Linear(features, 512, bias=False),
+        nn.ReLU(inplace=True),
+        nn.BatchNorm1d(512),
+        nn.Dropout(0.5),
+        nn.Linear(512, 3, bias=False),
+    )
+    return calibrated(nn.Sequential(body, head))
+
+
+class AdaptiveConcatPool2d(nn.Module):
+    def forward(self, features: Tensor) -> Tensor:
+        return torch.cat([features.amax((2, 3), keepdim=True), features.mean((2, 3), keepdim=True)], 1)
+
+
+@pytest.mark.parametrize("with_optimiser", [True, pytest.param(False, marks=pytest.mark.slow)])
+def test_a_fastai_file_predicts_as_its_learner_where_it_pools_by_average(
+    *, with_optimiser: bool, tmp_path: Path, record_property: Record
+) -> None:
+    model = fastai_network(concat_pool=False)
+    content = {"model": model.state_dict(), "opt": {"state": [], "hypers": [{"lr": 0.1}]}}
+    torch.save(content if with_optimiser else model.state_dict(), tmp_path / "stage-1.pth")
+
+    report = do_import(tmp_path / "stage-1.pth", tmp_path / "line")
+
+    check_parity(report, predicted(model), record_property)
+    assert "fastai" in (report.found.origin if report.found else "")
+    assert notes_of(report, "folded").count("batch normalisation") == 2
+
+
+def test_fastai_s_concatenated_pooling_is_refused_by_name(tmp_path: Path) -> None:
+    """No head kind serves a maximum, so an import could not be exact."""
+    torch.save(fastai_network(concat_pool=True).state_dict(), tmp_path / "stage-1.pth")
+
+    assert "AdaptiveConcatPool2d" in refusal(tmp_path / "stage-1.pth", tmp_path / "line")
+
+
+def timm_network() -> Any:
+    timm = pytest.importorskip("timm")
+    torch.manual_seed(0)
+    return calibrated(timm.create_model("resnet18", num_classes=3))
+
+
+def timm_transform(model: Any) -> Callable[[Image.Image], Tensor]:
+    timm = pytest.importorskip("timm")
+    transform: Callable[[Image.Image], Tensor] = timm.data.create_transform(
+        **timm.data.resolve_model_data_config(model), is_training=False
+    )
+    return transform
+
+
+@pytest.mark.slow
+def test_a_timm_training_checkpoint_gives_its_ema(tmp_path: Path, record_property: Record) -> None:
+    timm = pytest.importorskip("timm")
+    model = timm_network()
+    average = timm.utils.ModelEmaV2(model)
+    live = tutorial_network(seed=3)
+    arguments = argparse.Namespace(model="resnet18", mean=None, crop_pct=None)
+    optimiser = torch.optim.SGD(live.parameters(), lr=0.1)
+    saver = timm.utils.CheckpointSaver(
+        live, optimiser, args=arguments, model_ema=average, checkpoint_dir=str(tmp_path)
+    )
+    saver.save_checkpoint(3, metric=0.9)
+
+    report = do_import(tmp_path / "last.pth.tar", tmp_path / "line")
+
+    check_parity(report, predicted(model), record_property)
+    assert "'state_dict_ema'" in notes_of(report, "took")
+
+
+def test_a_timm_folder_brings_its_own_preprocessing(tmp_path: Path, record_property: Record) -> None:
+    timm = pytest.importorskip("timm")
+    model = timm_network()
+    timm.models.save_for_hf(model, tmp_path / "hub", model_config={"label_names": list(CLASSES)})
+
+    asked = do_import(tmp_path / "hub", tmp_path / "line", preprocess=None, classes=None)
+    report = do_import(tmp_path / "hub", tmp_path / "line", preprocess="timm", classes=None)
+
+    assert options_of(asked) == ["--preprocess timm or --preprocess timm-test"]
+    check_parity(report, predicted(model, timm_transform(model)), record_property)
+    assert report.classes == CLASSES
+    assert report.preprocessing is not None
+    assert "pretrained_cfg" in report.preprocessing.source
+
+
+def hugging_face_folder(folder: Path, **config: Any) -> tuple[nn.Module, Any]:
+    transformers = pytest.importorskip("transformers")
+    torch.manual_seed(0)
+    names = dict(enumerate(CLASSES))
+    sizes = {"depths": [2, 2, 2, 2], "hidden_sizes": [64, 128, 256, 512], "layer_type": "basic"}
+    settings = transformers.ResNetConfig(
+        id2label=names, label2id={v: k for k, v in names.items()}, **sizes | config
+    )
+    network = transformers.ResNetForImageClassification(settings)
+
+    class Logits(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = network
+
+        def forward(self, images: Tensor) -> Tensor:
+            logits: Tensor = self.inner(images).logits
+            return logits
+
+    model = calibrated(Logits())
+    network.save_pretrained(folder)
+    processor = transformers.ConvNextImageProcessorPil(size={"shortest_edge": 224}, crop_pct=0.875)
+    processor.save_pretrained(folder)
+    return model, processor
+
+
+@pytest.mark.parametrize("layer_type", ["basic", pytest.param("bottleneck", marks=pytest.mark.slow)])
+def test_a_transformers_folder_needs_no_answers(
+    layer_type: str, tmp_path: Path, record_property: Record
+) -> None:
+    """Names, classes and preprocessing (crop_pct too) are the folder's own."""
+    sizes = {} if layer_type == "basic" else {"depths": [3, 4, 6, 3], "hidden_sizes": [256, 512, 1024, 2048]}
+    model, processor = hugging_face_folder(tmp_path / "hub", layer_type=layer_type, **sizes)
+
+    report = do_import(tmp_path / "hub", tmp_path / "line", preprocess=None, classes=None)
+
+    def transform(image: Image.Image) -> Tensor:
+        pixels: Tensor = processor(image, return_tensors="pt")["pixel_values"][0]
+        return pixels
+
+    check_parity(report, predicted(model, transform), record_property)
+    assert report.classes == CLASSES
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("config.json", "["),
+        ("config.json", '{"model_type": "vit"}'),
+        (
+            "preprocessor_config.json",
+            '{"size": {"shortest_edge": 224}, "resample": 3, "crop_pct": "x", '
+            '"image_processor_type": "ConvNextImageProcessor"}',
+        ),
+        ("model.safetensors", "\0\0"),
+    ],
+)
+def test_a_forged_folder_is_refused(file: str, content: str, tmp_path: Path) -> None:
+    hugging_face_folder(tmp_path / "hub")
+    (tmp_path / "hub" / file).write_text(content, "utf-8")
+
+    refusal(tmp_path / "hub", tmp_path / "line", preprocess=None, classes=None)
+
+
+def test_strides_of_the_first_version_are_refused(tmp_path: Path) -> None:
+    """Same tensors, other network: the classic silent error."""
+    hugging_face_folder(tmp_path / "hub")
+    config = json.loads((tmp_path / "hub" / "config.json").read_text("utf-8"))
+    (tmp_path / "hub" / "config.json").write_text(
+        json.dumps(config | {"downsample_in_bottleneck": True}), "utf-8"
+    )
+
+    assert "strides" in refusal(tmp_path / "hub", tmp_path / "line")
+
+
+@pytest.mark.parametrize("does_fold", [True, pytest.param(False, marks=pytest.mark.slow)])
+def test_an_onnx_graph_gives_its_tensors(*, does_fold: bool, tmp_path: Path, record_property: Record) -> None:
+    """Folded as the exporter does by default, and with its batch normalisation kept."""
+    onnx = pytest.importorskip("onnx")
+    model = tutorial_network()
+    mode = torch.onnx.TrainingMode.EVAL if does_fold else torch.onnx.TrainingMode.PRESERVE
+    torch.onnx.export(
+        model,
+        (torch.zeros(1, 3, 224, 224),),
+        str(tmp_path / "m.onnx"),
+        dynamo=False,
+        training=mode,
+        do_constant_folding=does_fold,
+    )
+    onnx.checker.check_model(str(tmp_path / "m.onnx"))
+
+    report = do_import(tmp_path / "m.onnx", tmp_path / "line")
+
+    check_parity(report, predicted(model), record_property)
+
+
+def test_an_onnx_graph_with_other_strides_is_refused(tmp_path: Path) -> None:
+    pytest.importorskip("onnx")
+    model = tutorial_network()
+    model.layer2[0].conv1.stride = (1, 1)
+    model.layer2[0].conv2.stride = (2, 2)
+    torch.onnx.export(model, (torch.zeros(1, 3, 224, 224),), str(tmp_path / "m.onnx"), dynamo=False)
+
+    assert "layer2.0.conv1 has strides" in refusal(tmp_path / "m.onnx", tmp_path / "line")
+
+
+@pytest.mark.parametrize("share", [0.001, 0.5, 0.99])
+def test_a_truncated_onnx_graph_is_refused(share: float, tmp_path: Path) -> None:
+    onnx = pytest.importorskip("onnx")
+    weight = onnx.numpy_helper.from_array(torch.ones(64, 3, 7, 7).numpy(), "conv1.weight")
+    node = onnx.helper.make_node("Conv", ["x", "conv1.weight"], ["y"])
+    whole = onnx.helper.make_model(onnx.helper.make_graph([node], "g", [], [], [weight])).SerializeToString()
+    (tmp_path / "m.onnx").write_bytes(whole[: int(len(whole) * share)])
+
+    refusal(tmp_path / "m.onnx", tmp_path / "line")
