@@ -17,6 +17,7 @@ from app.checkpoints.keras_files import shown
 from app.errors import WeightsRefused
 
 MAX_LAYERS: Final = 20_000
+TOO_MANY: Final = "its configuration has more layers than any network known here"
 MODELS: Final = frozenset({"Functional", "Model", "Sequential"})
 IDLE: Final = frozenset(
     {
@@ -26,6 +27,14 @@ IDLE: Final = frozenset(
     }
 )  # fmt: skip
 """Layers that only training feels."""
+FELT: Final = MODELS | {
+    "BatchNormalization",
+    "Dropout",
+    "SpatialDropout2D",
+    "GaussianDropout",
+    "AlphaDropout",
+}
+"""What answers otherwise when it is told that it trains."""
 OUR_MODULES: Final = ("keras.", "tensorflow.python.keras.", "tensorflow.keras.", "tf_keras.")
 
 
@@ -91,17 +100,12 @@ def read_graph(config: Mapping[str, Any]) -> Graph:
 
     Raises:
         WeightsRefused: not one image in and one answer out, or not to be followed.
+        KeyError, TypeError, ...: no configuration that Keras writes; `read_keras` turns these into a refusal.
     """
-    try:
-        expanded = list(_model(config, (), (), None))
-    except (KeyError, TypeError, IndexError, AttributeError, RecursionError) as error:
-        raise WeightsRefused(
-            f"its configuration is not one that Keras writes ({shown(repr(error))})"
-        ) from error
-    *layers, output = expanded
-    if not isinstance(output, str) or len(layers) > MAX_LAYERS:
-        raise WeightsRefused("its configuration has more layers than any network known here")
-    return _without_idle([layer for layer in layers if isinstance(layer, Layer)], output)
+    *layers, output = _model(config, (), (), None)
+    if len(layers) > MAX_LAYERS:
+        raise WeightsRefused(TOO_MANY)
+    return _without_idle([layer for layer in layers if isinstance(layer, Layer)], str(output))
 
 
 def activation(config: Mapping[str, Any]) -> str:
@@ -124,7 +128,7 @@ def _model(
     # The earliest Sequential was a bare list of layers.
     entries = config if isinstance(config, list) else config["layers"]
     if len(entries) > MAX_LAYERS or len(path) > 8:
-        raise WeightsRefused("its configuration has more layers than any network known here")
+        raise WeightsRefused(TOO_MANY)
     numbers = _numbers(entries)
     if entry["class_name"] == "Sequential":
         yield from _sequential(entries, numbers, path, numbered, given)
@@ -197,8 +201,8 @@ def _layer(
         raise WeightsRefused(
             f"layer {shown(path[-1])!r} is of a class {shown(kind)!r} of its own, not of Keras"
         )
-    # Keras 3 notes training=True as the default of its augmentations, and overrides it when predicting.
-    if _keywords(call).get("training") is True and not kind.startswith("Random"):
+    # Keras 3 notes training=True as the default of augmentations too, and overrides it when predicting.
+    if _keywords(call).get("training") is True and kind in FELT:
         raise WeightsRefused(
             f"{shown(kind)} {shown(path[-1])!r} was called with training=True, so it has no fixed answer"
         )

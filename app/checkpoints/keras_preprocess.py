@@ -193,7 +193,10 @@ def _constant(layer: Layer) -> Three:
     """The constant of `x + constant`."""
     call = layer.call
     if isinstance(call, Mapping):
-        values = [*call.get("args", [])[1:], *call.get("kwargs", {}).values()]
+        arguments: list[Any] = [*call.get("args", []), *call.get("kwargs", {}).values()]
+        first, values = arguments[0], arguments[1:]
+        if not isinstance(first, Mapping) or first.get("class_name") != "__keras_tensor__":
+            raise WeightsRefused(f"{layer.words} before the network has its constant first; not known here")
     else:
         keywords = call[3]
         values = [keywords[name] for name in ("bias", "y") if name in keywords]
