@@ -6,7 +6,7 @@ import random
 import struct
 import zipfile
 from collections.abc import Callable
-from copy import deepcopy
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -172,7 +172,12 @@ def test_flipped_bytes_never_raise_anything_else(tmp_path: Path) -> None:
 
 
 def config_of(model: Any) -> Any:
-    return deepcopy(json.loads(model.to_json()))
+    return json.loads(_text_of(model))
+
+
+@cache
+def _text_of(model: Any) -> str:
+    return str(model.to_json())
 
 
 def layer_named(config: Any, name: str) -> Any:
