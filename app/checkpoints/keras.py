@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from torch import Tensor
 
+from app.checkpoints.keras_apart import PATIENCE_S
 from app.checkpoints.keras_arrays import Arrays, batch_normalisation, convolution
 from app.checkpoints.keras_files import KerasFile, read_keras_file, shown
 from app.checkpoints.keras_graph import Graph, read_graph
@@ -61,14 +62,18 @@ class KerasFound:
     """What must be known before the model can serve and is not in the file."""
 
 
-def read_keras(path: Path) -> KerasFound:
+def read_keras(path: Path, *, patience_s: float = PATIENCE_S) -> KerasFound:
     """The network in a Keras `.h5`, `.weights.h5` or `.keras` file.
+
+    Args:
+        path: the file.
+        patience_s: for the child process that reads it first; a large file gets more.
 
     Raises:
         WeightsRefused: unreadable, unsafe, or a network that is not converted exactly. Messages hold the file's
             name, never its folder.
     """
-    file = read_keras_file(path)
+    file = read_keras_file(path, patience_s=patience_s)
     try:
         return _from_weights(file) if file.config is None else _from_graph(file, file.config)
     except WeightsRefused as refusal:

@@ -6,7 +6,9 @@ path -> sniff -> .h5 (whole model, or weights alone) | .keras (zip of config.jso
 h5py and json alone, never Keras: its own loader runs code from a file (CVE-2025-9905, CVE-2025-1550).
 Only plain numbers inside the file are read: no link is followed but the hard ones, no external storage, no
 virtual data set, no reference, no filter (whose plugin would be loaded from disk). Sizes are compared with
-the file's own before anything is allocated. Knows nothing of layers or networks.
+the file's own before anything is allocated. As libhdf5 itself can loop or crash on forged bytes (flipping a few
+does it), a child process reads the file first, with a limit on time and memory; only what it survived is
+read here. Knows nothing of layers or networks.
 """
 
 import io
@@ -22,6 +24,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from app.checkpoints.keras_apart import PATIENCE_S, tried_apart
 from app.errors import WeightsRefused
 
 HDF5_MAGIC: Final = b"\x89HDF\r\n\x1a\n"
@@ -75,21 +78,39 @@ def is_keras(path: Path) -> bool:
     return start == HDF5_MAGIC
 
 
-def read_keras_file(path: Path) -> KerasFile:
+def read_keras_file(path: Path, *, patience_s: float = PATIENCE_S) -> KerasFile:
     """Everything of a Keras file that matters, in memory.
+
+    Args:
+        path: the file.
+        patience_s: for the child process that tries it first, on top of the time that its size asks for.
 
     Raises:
         WeightsRefused: unreadable, damaged, too large, or with anything in it but plain numbers and text.
     """
     try:
+        tried_apart(path, patience_s=patience_s)
         return _read(path)
     except WeightsRefused as refusal:
         raise WeightsRefused(f"{path.name}: {refusal.message}") from refusal
     except Exception as error:  # forged bytes reach almost any error of h5py, zipfile and json
-        words = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise WeightsRefused(
-            f"{path.name}: truncated or damaged ({shown(words.replace(str(path.parent), ''))})"
-        ) from error
+        raise WeightsRefused(f"{path.name}: {_damage(error, path)}") from error
+
+
+def try_here(path: Path) -> str | None:
+    """For the child process: why the file is refused; None where it can be read."""
+    try:
+        _read(path)
+    except WeightsRefused as refusal:
+        return refusal.message
+    except Exception as error:  # noqa: BLE001 - as in read_keras_file
+        return _damage(error, path)
+    return None
+
+
+def _damage(error: Exception, path: Path) -> str:
+    words = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return f"truncated or damaged ({shown(words.replace(str(path.parent), ''))})"
 
 
 def _read(path: Path) -> KerasFile:
