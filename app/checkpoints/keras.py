@@ -75,9 +75,19 @@ def read_keras(path: Path, *, patience_s: float = PATIENCE_S) -> KerasFound:
     """
     file = read_keras_file(path, patience_s=patience_s)
     try:
-        return _from_weights(file) if file.config is None else _from_graph(file, file.config)
+        return interpreted(file)
     except WeightsRefused as refusal:
         raise WeightsRefused(f"{path.name}: {refusal.message}") from refusal
+
+
+def interpreted(file: KerasFile) -> KerasFound:
+    """What the contents of a file mean.
+
+    Raises:
+        WeightsRefused: a network that is not converted exactly.
+    """
+    try:
+        return _from_weights(file) if file.config is None else _from_graph(file, file.config)
     except (
         KeyError,
         TypeError,
@@ -89,7 +99,7 @@ def read_keras(path: Path, *, patience_s: float = PATIENCE_S) -> KerasFound:
     ) as error:
         # A forged configuration can put anything anywhere.
         raise WeightsRefused(
-            f"{path.name}: its configuration is not one that Keras writes ({shown(repr(error))})"
+            f"its configuration is not one that Keras writes ({shown(repr(error))})"
         ) from error
 
 

@@ -3,6 +3,7 @@
 import io
 import json
 import random
+import re
 import struct
 import zipfile
 from collections.abc import Callable
@@ -15,8 +16,8 @@ import numpy as np
 import pytest
 from support.keras_models import WARNINGS, carcass_model, keras, linear_model, resnet50
 
-from app.checkpoints.keras import read_keras
-from app.checkpoints.keras_files import is_keras
+from app.checkpoints.keras import interpreted, read_keras
+from app.checkpoints.keras_files import KerasFile, Stored, is_keras
 from app.errors import WeightsRefused
 
 pytestmark = WARNINGS
@@ -184,6 +185,12 @@ def test_flipped_bytes_never_raise_anything_else(tmp_path: Path) -> None:
 # --- networks ------------------------------------------------------------------------------------
 
 
+def refused(config: Any, stored: tuple[Stored, ...] = ()) -> str:
+    with pytest.raises(WeightsRefused) as caught:
+        interpreted(KerasFile("a test's", None, config, stored))
+    return caught.value.message
+
+
 def config_of(model: Any) -> Any:
     return json.loads(_text_of(model))
 
@@ -220,17 +227,16 @@ def layer_named(config: Any, name: str) -> Any:
     ],
 )
 def test_a_resnet_that_would_answer_otherwise_is_refused_by_its_layer(
-    name: str, change: dict[str, Any], words: str, tmp_path: Path
+    name: str, change: dict[str, Any], words: str
 ) -> None:
     """All of these have the tensors of a ResNet50; a strict load of them would succeed."""
     config = config_of(linear_model())
     layer_named(config, name)["config"].update(change)
 
-    message = refusal(archive(tmp_path / "a.keras", config))
+    message = refused(config)
 
     assert name in message
-    with pytest.raises(WeightsRefused, match=words):
-        read_keras(tmp_path / "a.keras")
+    assert re.search(words, message)
 
 
 def test_batch_statistics_of_training_are_refused(tmp_path: Path) -> None:
@@ -238,19 +244,19 @@ def test_batch_statistics_of_training_are_refused(tmp_path: Path) -> None:
     out = keras().layers.GlobalAveragePooling2D()(resnet50()(entry, training=True))
     model = keras().Model(entry, keras().layers.Dense(3)(out))
 
-    assert "called with training=True" in refusal(archive(tmp_path / "a.keras", config_of(model)))
+    assert "called with training=True" in refused(config_of(model))
 
 
 def test_classes_of_somebodys_own_are_refused_by_name(tmp_path: Path) -> None:
     config = config_of(carcass_model())
     layer_named(config, "head_conv").update(module="evil.code", registered_name="evil>Conv2D")
-    assert "'head_conv' is of a class 'Conv2D' of its own" in refusal(archive(tmp_path / "a.keras", config))
+    assert "'head_conv' is of a class 'Conv2D' of its own" in refused(config)
 
     config = config_of(carcass_model())
     layer_named(config, "head_conv").update(
         class_name="Lambda", config={"name": "l", "function": "__import__"}
     )
-    assert "Lambda 'l' behind the ResNet" in refusal(archive(tmp_path / "a.keras", config))
+    assert "Lambda 'l' behind the ResNet" in refused(config)
 
 
 HEADS: list[tuple[str, Callable[[Any], list[Any]]]] = [
@@ -268,21 +274,18 @@ HEADS: list[tuple[str, Callable[[Any], list[Any]]]] = [
 
 @pytest.mark.parametrize(("words", "build"), HEADS, ids=[words for words, _ in HEADS])
 def test_a_head_that_cannot_be_served_is_refused_by_name(
-    words: str, build: Callable[[Any], list[Any]], tmp_path: Path
+    words: str, build: Callable[[Any], list[Any]]
 ) -> None:
     model = keras().Sequential([keras().Input((7, 7, 2048)), *build(keras().layers)])
-    buffer = io.BytesIO()
-    with h5py.File(buffer, "w") as file:
-        for layer in model.layers:
-            for number, value in enumerate(layer.weights):
-                file[f"layers/{layer.name}/vars/{number}"] = np.asarray(value)
-                file[f"layers/{layer.name}/vars"].attrs["name"] = layer.name
+    stored = tuple(
+        Stored((layer.name,), str(number), np.asarray(value))
+        for layer in model.layers
+        for number, value in enumerate(layer.weights)
+    )
     config = config_of(model)
     config["config"]["layers"][:1] = config_of(carcass_model())["config"]["layers"][:2]  # input and ResNet
-    archive(tmp_path / "a.keras", config, weights=buffer.getvalue())
 
-    with pytest.raises(WeightsRefused, match=words):
-        read_keras(tmp_path / "a.keras")
+    assert re.search(words, refused(config, stored))
 
 
 @pytest.mark.parametrize(
@@ -296,8 +299,8 @@ def test_a_head_that_cannot_be_served_is_refused_by_name(
         pytest.param("EfficientNetB6", "its base is EfficientNet", marks=pytest.mark.slow),
     ],
 )
-def test_another_base_is_refused_with_what_differs(name: str, words: str, tmp_path: Path) -> None:
+def test_another_base_is_refused_with_what_differs(name: str, words: str) -> None:
     base = getattr(keras().applications, name)(weights=None, include_top=False, input_shape=(96, 96, 3))
     model = keras().Sequential([base, keras().layers.GlobalAveragePooling2D(), keras().layers.Dense(3)])
 
-    assert words in refusal(archive(tmp_path / "a.keras", config_of(model)))
+    assert words in refused(config_of(model))
