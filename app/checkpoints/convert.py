@@ -32,6 +32,9 @@ def converted(
     """Raises WeightsRefused where no architecture or head computes what the file's network did."""
     parts = named(raw.tensors, answers)
     names = fitting_architectures(parts.trunk) if parts.trunk else []
+    if answers.architecture is None:
+        # Keras' strides leave no trace in the tensors; only its own files, or the owner, can say so.
+        names = [name for name in names if ARCHITECTURES[name].family != "resnet_v1"]
     questions = [*raw.questions, *parts.questions]
     notes = [*raw.notes, *parts.notes]
     if answers.architecture is not None:

@@ -70,6 +70,8 @@ class Found:
     classes: tuple[str, ...] | None = None
     """In the order of the outputs, where the file itself says so."""
     preprocessing: Preprocessing | None = None
+    normalisation: Normalisation | None = None
+    """What the network's own graph does to the pixels; `--preprocess` may not say otherwise."""
     choices: Mapping[str, Preprocessing] = field(default_factory=dict)
     """Where the file names several: what `--preprocess` may be."""
     details: Mapping[str, str] = field(default_factory=dict)

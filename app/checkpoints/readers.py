@@ -13,6 +13,8 @@ from typing import Final
 from app.checkpoints.convert import converted
 from app.checkpoints.folders import is_model_folder, read_folder
 from app.checkpoints.found import Answers, Found
+from app.checkpoints.keras_files import is_keras
+from app.checkpoints.keras_found import read_keras_checkpoint
 from app.checkpoints.onnx_files import is_onnx, read_onnx
 from app.checkpoints.torch_files import open_legacy, open_zip
 from app.checkpoints.unwrap import Raw, unwrap
@@ -53,6 +55,7 @@ def _read_onnx(path: Path, answers: Answers) -> Found:
 READERS: Final = (
     Reader("model folder", lambda path, _: is_model_folder(path), read_folder),
     Reader("safetensors", lambda _, start: start[8:9] == b"{", _read_safetensors),
+    Reader("Keras", lambda path, _: is_keras(path), read_keras_checkpoint),
     Reader("PyTorch zip", lambda _, start: start.startswith(b"PK\x03\x04"), _read_zip),
     Reader("PyTorch pickle", lambda _, start: start.startswith(b"\x80"), _read_legacy),
     Reader("ONNX", lambda _, start: is_onnx(start), _read_onnx),

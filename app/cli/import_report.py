@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from app.checkpoints.found import Found, Note, Preprocessing, Question
-from app.domain import ConvCamHead, HeadSpec, LinearHead, MlpHead
+from app.domain import ConvCamHead, HeadSpec, LinearHead, MlpHead, OwnHead
 from app.nets.architectures import ARCHITECTURES
 from app.wiring import Proved
 

@@ -92,6 +92,11 @@ def _settle(found: Found, options: Options) -> _Settled:
         about = f"the names of its {count} classes, in the order of the outputs"
         questions.append(Question(about, "--classes a,b,c or --classes-from TRAINING_FOLDER"))
     preprocessing = options.preprocessing(found.choices) or found.preprocessing
+    if preprocessing is not None and found.normalisation not in {None, preprocessing.normalisation}:
+        raise InvalidRequest(
+            f"{preprocessing.source} says {preprocessing.normalisation}, the file's own graph does {found.normalisation}: "
+            "write the latter into the file that --preprocess names"
+        )
     if preprocessing is None:
         questions.append(_preprocess_question(found))
     elif found.preprocessing is not None and preprocessing is not found.preprocessing:

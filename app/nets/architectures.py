@@ -13,6 +13,7 @@ from torchvision.models import resnet
 from app.errors import ManifestInvalid
 from app.nets.architecture import Architecture
 from app.nets.cifar_resnet import STAGE_CHANNELS, CifarResNetTrunk
+from app.nets.resnet_v1 import resnet_v1
 from app.nets.timm_zoo import TIMM
 from app.nets.torchvision_zoo import TORCHVISION
 
@@ -61,6 +62,18 @@ def _torchvision(
     )
 
 
+def _keras(name: str, build: Callable[..., resnet.ResNet], summary: str) -> Architecture:
+    return Architecture(
+        name=name,
+        family="resnet_v1",
+        build_trunk=lambda: ResNetTrunk(resnet_v1(build)),
+        feature_channels=2048,
+        target_layer="layer4",
+        stride=32,
+        summary=summary,
+    )
+
+
 _ALL = (
     _torchvision("resnet18", "resnet", 512, resnet.resnet18, "ResNet-18: basic blocks, 11 M weights"),
     _torchvision("resnet34", "resnet", 512, resnet.resnet34, "ResNet-34: basic blocks, 21 M weights"),
@@ -104,6 +117,9 @@ _ALL = (
         resnet.wide_resnet101_2,
         "Wide ResNet-101, inner width doubled, 125 M weights",
     ),
+    _keras("resnet50_v1", resnet.resnet50, "ResNet-50 of Keras (stride in the first 1x1), 24 M weights"),
+    _keras("resnet101_v1", resnet.resnet101, "ResNet-101 of Keras (stride in the first 1x1), 43 M weights"),
+    _keras("resnet152_v1", resnet.resnet152, "ResNet-152 of Keras (stride in the first 1x1), 58 M weights"),
     Architecture(
         name="cifar_resnet14",
         family="cifar_resnet",
