@@ -102,11 +102,12 @@ class _GoldenRecord(BaseModel):
 
     format: Literal[1]
     made_with: dict[str, Annotated[str, AfterValidator(one_line)]]
+    classes: tuple[str, ...] | None = None
     images: Annotated[tuple[_ImageRecord, ...], Field(min_length=1)]
 
 
 _KEYS: Keys = {
-    "": frozenset({"format", "made_with", "images"}),
+    "": frozenset({"format", "made_with", "classes", "images"}),
     "images": frozenset({"file", "sha256", "logits", "class"}),
 }
 
@@ -121,6 +122,12 @@ def _parse(data: bytes, classes: Sequence[str]) -> _GoldenRecord:
         for image in record.images
         if len(image.logits) != len(classes)
     ]
+    if record.classes is not None and record.classes != tuple(classes):
+        # Logits are kept by position: in another order they would still hold, and name other classes.
+        problems.append(
+            f"the logits were recorded for the classes {listed(record.classes)}, in this order; "
+            f"the manifest says {listed(classes)}"
+        )
     problems += [
         f"`{image.class_name}` of `{image.file}` is not a class{did_you_mean(image.class_name, classes)}"
         for image in record.images
@@ -187,7 +194,8 @@ def write_golden(
             "logits": logits.astype(np.float64).tolist(),
         }
         records.append(record if picture.class_name is None else record | {"class": picture.class_name})
-    head = json.dumps({"format": 1, "made_with": dict(made_with)}, ensure_ascii=False)[1:-1]
+    facts = {"format": 1, "made_with": dict(made_with), "classes": list(classes)}
+    head = json.dumps(facts, ensure_ascii=False)[1:-1]
     rows = ",\n".join(f"  {json.dumps(record, ensure_ascii=False)}" for record in records)
     data = f'{{{head}, "images": [\n{rows}\n]}}\n'.encode()
     _parse(data, classes)

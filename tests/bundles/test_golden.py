@@ -212,3 +212,13 @@ def test_logits_of_different_shapes_are_a_bug_of_ours() -> None:
         compare(np.zeros((1, 2)), np.zeros((1, 3)), 0.02)
     with pytest.raises(ValueError, match="not both"):
         compare(np.zeros((0, 2)), np.zeros((0, 2)), 0.02)
+
+
+def test_logits_recorded_for_another_order_of_classes_are_refused(tmp_path: Path) -> None:
+    """They would hold by position and name other classes: a boar would be let through as a castrate."""
+    picture = GoldenPicture("a.png", b"a", np.float32([1, 2, 3]))
+    write_golden(tmp_path, classes=["castrate", "boar", "female"], made_with={}, pictures=[picture])
+
+    assert read_golden(tmp_path, ["castrate", "boar", "female"]) is not None
+    with pytest.raises(ManifestInvalid, match="in this order"):
+        read_golden(tmp_path, ["boar", "castrate", "female"])
