@@ -6,12 +6,16 @@ Coordinates are the grid's: 0.0 is the outer edge of the first cell, 0.5 its cen
 (app/images) lies the same way, so what is said of a map is true of what is seen.
 """
 
+from typing import TypeVar
+
 import numpy as np
 from numpy.typing import NDArray
 
 MAX_SAMPLES_PER_SIDE = 256
 """A person points at a region with less precision than this; a finer map only costs time."""
 MAX_SAMPLES_PER_CELL = 31
+
+FloatT = TypeVar("FloatT", np.float32, np.float64)
 
 
 def finite(cells: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -20,22 +24,25 @@ def finite(cells: NDArray[np.floating]) -> NDArray[np.float64]:
 
 
 def sampled(
-    cells: NDArray[np.float64], rows_at: NDArray[np.float64], columns_at: NDArray[np.float64]
-) -> NDArray[np.float64]:
+    cells: NDArray[FloatT], rows_at: NDArray[np.float64], columns_at: NDArray[np.float64]
+) -> NDArray[FloatT]:
     """The map at every crossing of these positions: bilinear between cell centres, clamped at the outer ones.
 
     Args:
-        cells: (rows, cols), at least one.
+        cells: (rows, cols), at least one; or (rows, cols, channels).
         rows_at: (n,) in grid coordinates, any.
         columns_at: (m,) likewise.
 
     Returns:
-        (n, m).
+        (n, m), or (n, m, channels), in the precision of the cells.
     """
-    before, after, weight = _neighbours(cells.shape[1], columns_at)
+    trailing = (1,) * (cells.ndim - 2)
+    before, after, way = _neighbours(cells.shape[1], columns_at)
+    weight = way.astype(cells.dtype).reshape(-1, *trailing)
     wide = cells[:, before] * (1 - weight) + cells[:, after] * weight
-    before, after, weight = _neighbours(cells.shape[0], rows_at)
-    return np.asarray(wide[before] * (1 - weight[:, None]) + wide[after] * weight[:, None])
+    before, after, way = _neighbours(cells.shape[0], rows_at)
+    weight = way.astype(cells.dtype).reshape(-1, 1, *trailing)
+    return np.asarray(wide[before] * (1 - weight) + wide[after] * weight)
 
 
 def refined(cells: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -51,7 +51,7 @@ maps = arrays(
 )
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None)
 @given(values=maps, bias=st.floats(-100, 100), threshold=st.floats(0.01, 1.0), count=st.integers(1, 6))
 def test_regions_rest_and_bias_add_up_to_the_logit(
     values: NDArray[np.float32], bias: float, threshold: float, count: int
