@@ -15,10 +15,12 @@ from numpy.typing import NDArray
 
 from app.explain.fill import blended, coarse, feathered, surroundings
 
-Verdict = Literal["lowers", "no_better_than_random", "hardly_changes", "raises"]
+Verdict = Literal["lowers", "no_better_than_random", "hardly_changes", "raises", "nothing_to_lose"]
 
 HARDLY = 0.05
 """Probabilities this near to each other are called the same; a line's gate would not tell them apart."""
+NOTHING_TO_LOSE = 2 * HARDLY
+"""A class less probable than this cannot fall far enough to be seen falling."""
 AS_MUCH = 0.8
 """Covering another place that takes away this share of what the region takes away does as much."""
 MAX_OVERLAP = 0.25
@@ -75,6 +77,8 @@ class CoverCheck:
         drop = self.probability - self.without_region
         if drop <= -HARDLY:
             return "raises"
+        if self.probability < NOTHING_TO_LOSE:
+            return "nothing_to_lose"
         if drop < HARDLY:
             return "hardly_changes"
         control = self.probability - self.without_random

@@ -156,7 +156,8 @@ def _status(cells: NDArray[np.float64]) -> Status:
 def _extent(mask: NDArray[np.bool_], k: int) -> Box:
     """The box around the samples, in grid coordinates."""
     lines, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    return (columns[0] / k, lines[0] / k, (columns[-1] + 1) / k, (lines[-1] + 1) / k)
+    x0, x1, y0, y1 = int(columns[0]), int(columns[-1]) + 1, int(lines[0]), int(lines[-1]) + 1
+    return (x0 / k, y0 / k, x1 / k, y1 / k)
 
 
 def _peak(fine: NDArray[np.float64], mask: NDArray[np.bool_], k: int) -> tuple[float, float]:

@@ -143,6 +143,8 @@ def test_what_lies_beside_a_gap_fills_it() -> None:
         ((0.98, 0.95, 0.97, 0.10), 0.0, "hardly_changes"),
         ((0.98, 0.99, 0.97, 0.98), 0.0, "hardly_changes"),
         ((0.40, 0.70, 0.97, 0.40), 0.0, "raises"),
+        ((0.09, 0.01, 0.97, 0.09), 0.0, "nothing_to_lose"),
+        ((0.09, 0.20, 0.97, 0.09), 0.0, "raises"),
     ],
 )
 def test_the_verdict_is_what_the_probabilities_show(
