@@ -96,6 +96,16 @@ class Affine:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class RegionOfInterest:
+    """Where evidence is expected, as fractions of the whole picture, 0 <= x0 < x1 <= 1, likewise y."""
+
+    x0: float
+    y0: float
+    x1: float
+    y1: float
+
+
 # --- network: what a servable is built from ----------------------------------------------------
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from app.bundles.files import hidden_sibling, to_disk, write_atomically
 from app.bundles.golden import GoldenPicture, write_golden
-from app.bundles.manifest import MANIFEST_FILE, Manifest, parse_manifest, write_manifest
+from app.bundles.manifest import MANIFEST_FILE, Manifest, parse_manifest
+from app.bundles.manifest_text import write_manifest
 from app.bundles.repository import Bundle, load_bundle, place_of
 from app.errors import BundleRefused
 

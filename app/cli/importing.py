@@ -19,7 +19,8 @@ from safetensors.torch import save_file
 
 from app import __version__
 from app.bundles.golden import GoldenPicture
-from app.bundles.manifest import Manifest, describe
+from app.bundles.manifest import Manifest
+from app.bundles.manifest_text import describe
 from app.bundles.writer import write_bundle
 from app.checkpoints.found import Found, Note, Preprocessing, Question
 from app.checkpoints.readers import read_checkpoint

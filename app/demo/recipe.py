@@ -22,7 +22,8 @@ from safetensors.torch import save
 from torch.nn.functional import cross_entropy
 
 from app.bundles.golden import GoldenPicture
-from app.bundles.manifest import Manifest, describe, write_manifest
+from app.bundles.manifest import Manifest
+from app.bundles.manifest_text import describe, write_manifest
 from app.bundles.writer import write_bundle
 from app.demo.card import card
 from app.demo.evaluation import Score, evaluate

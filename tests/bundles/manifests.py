@@ -2,7 +2,8 @@
 
 from hypothesis import strategies as st
 
-from app.bundles.manifest import Manifest, describe
+from app.bundles.manifest import Manifest
+from app.bundles.manifest_text import describe
 from app.domain import (
     ConvCamHead,
     Crop,
@@ -12,6 +13,7 @@ from app.domain import (
     MlpHead,
     Normalisation,
     OwnHead,
+    RegionOfInterest,
     Resize,
     ResizeShorter,
     Size,
@@ -59,6 +61,9 @@ castrate = "거세"
 boar = "수"
 female = "암"
 
+[evidence]
+region_of_interest = [0.5, 0, 1.0, 0.75]
+
 [golden]
 tolerance = 0.01
 """
@@ -83,6 +88,7 @@ _steps = (
     | st.builds(ResizeShorter, _sides, _interpolations)
     | st.builds(lambda x, y: CropBox(x[0], y[0], x[1], y[1]), _intervals, _intervals)
 )
+_regions = st.builds(lambda x, y: RegionOfInterest(x[0], y[0], x[1], y[1]), _intervals, _intervals)
 _greys = st.integers(0, 255)
 _finite = st.floats(allow_nan=False, allow_infinity=False)
 _positive = st.floats(min_value=0, exclude_min=True, allow_infinity=False)
@@ -121,5 +127,6 @@ def manifests(draw: st.DrawFn) -> Manifest:
         description=draw(st.none() | _texts),
         notice=draw(st.none() | _texts),
         display=draw(st.dictionaries(st.from_regex("[a-z]{2}", fullmatch=True), labels, max_size=2)),
+        region_of_interest=draw(st.none() | _regions),
         golden_tolerance=draw(st.none() | st.floats(0.001, 0.99)),
     )

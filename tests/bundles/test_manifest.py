@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.bundles.manifest import Manifest, describe, parse_manifest, write_manifest
+from app.bundles.manifest import Manifest, parse_manifest
+from app.bundles.manifest_text import describe, write_manifest
 from app.domain import (
     ConvCamHead,
     Crop,
@@ -16,6 +17,7 @@ from app.domain import (
     NetworkSpec,
     Normalisation,
     OwnHead,
+    RegionOfInterest,
     Resize,
     ResizeShorter,
     Size,
@@ -56,6 +58,7 @@ def test_the_carcass_model_says_what_its_training_did() -> None:
     assert manifest.classes == ("castrate", "boar", "female")
     assert manifest.labels("ko") == ("거세", "수", "암")
     assert manifest.notice == "Example, not for use on meat."
+    assert manifest.region_of_interest() == RegionOfInterest(0.5, 0.0, 1.0, 0.75)
     assert manifest.golden.tolerance == 0.01
 
 
@@ -73,6 +76,7 @@ def test_what_is_not_said_has_the_documented_default() -> None:
     assert manifest.geometry() == Geometry(
         (ResizeShorter(256, "bilinear"), Crop(Size(224, 224), "center")), "ignore", (255, 255, 255)
     )
+    assert manifest.region_of_interest() is None
     assert manifest.golden.tolerance == 0.02
     assert (manifest.title, manifest.description, manifest.notice) == (None, None, None)
 
@@ -113,7 +117,9 @@ def test_a_written_manifest_is_for_people() -> None:
     assert 'scale = "1/255"' in text
     assert '  { crop = [224, 224], anchor = "bottom_right" },\n' in text
     assert 'castrate = "거세"' in text
+    assert "region_of_interest = [0.5, 0.0, 1.0, 0.75]" in text
     assert all(f"{key} = " in text for key in ("orientation", "channels", "mean", "tolerance"))
+    assert "evidence" not in write_manifest(parse(TORCHVISION))
 
 
 def test_values_that_make_no_manifest_are_refused_when_described() -> None:
@@ -181,6 +187,14 @@ def test_values_that_make_no_manifest_are_refused_when_described() -> None:
         ("[373, 373]", "[373]", "preprocess.steps[1].resize has 1 of the at least 2 values needed"),
         ("[0.0, 0, 1.0, 1]", "[0.5, 0, 0.5, 1]", "needs x0 < x1 and y0 < y1"),
         ("[0.0, 0, 1.0, 1]", "[0, 0, 2, 1]", "preprocess.steps[0].crop_box[2] is 2"),
+        (
+            "[0.5, 0, 1.0, 0.75]",
+            "[0.5, 0.75, 1.0, 0.75]",
+            "evidence.region_of_interest: [x0, y0, x1, y1] needs",
+        ),
+        ("[0.5, 0, 1.0, 0.75]", "[400, 0, 768, 430]", "evidence.region_of_interest[0] is 400, needed: less"),
+        ("[0.5, 0, 1.0, 0.75]", "[0.5, 0, 1.0]", "region_of_interest has 3 of the at least 4 values needed"),
+        ("region_of_interest", "region_of_intrest", "in evidence; did you mean `region_of_interest`?"),
         ('"1/255"', '"1/0"', 'a fraction such as "1/255"'),
         ('"1/255"', "0", "preprocess.scale is 0"),
         ('"1/255"', "nan", "preprocess.scale is nan"),

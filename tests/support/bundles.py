@@ -8,7 +8,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from app.bundles.golden import GoldenPicture
-from app.bundles.manifest import describe
+from app.bundles.manifest_text import describe
 from app.bundles.repository import Bundle
 from app.bundles.writer import write_bundle
 from app.domain import (

@@ -1,0 +1,179 @@
+"""A manifest from values, and as text for people.
+
+values -> describe -> Manifest -> write_manifest -> text that parses back to an equal Manifest
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+
+from app.bundles.manifest import Manifest, checked_manifest
+from app.domain import (
+    ConvCamHead,
+    Crop,
+    CropBox,
+    Geometry,
+    HeadSpec,
+    LinearHead,
+    MlpHead,
+    Normalisation,
+    OwnHead,
+    RegionOfInterest,
+    Resize,
+    ResizeShorter,
+    Step,
+)
+
+
+def describe(
+    *,
+    architecture: str,
+    classes: Sequence[str],
+    geometry: Geometry,
+    normalisation: Normalisation,
+    head: HeadSpec | None = None,
+    dropout: float | None = None,
+    weights: str = "weights.safetensors",
+    title: str | None = None,
+    description: str | None = None,
+    notice: str | None = None,
+    display: Mapping[str, Mapping[str, str]] | None = None,
+    region_of_interest: RegionOfInterest | None = None,
+    golden_tolerance: float | None = None,
+) -> Manifest:
+    """The manifest of these values, checked as if it had been read; raises ManifestInvalid."""
+    optional = {"title": title, "description": description, "notice": notice}
+    return checked_manifest(
+        {
+            "architecture": architecture,
+            "weights": weights,
+            "classes": list(classes),
+            **{key: value for key, value in optional.items() if value is not None},
+            "head": _head_table(head or LinearHead()) | ({} if dropout is None else {"dropout": dropout}),
+            "preprocess": {
+                "orientation": geometry.orientation,
+                "channels": normalisation.channels,
+                "alpha_background": list(geometry.alpha_background),
+                "steps": [_step_table(step) for step in geometry.steps],
+                "scale": normalisation.scale,
+                "mean": list(normalisation.mean),
+                "std": list(normalisation.std),
+            },
+            "display": {language: dict(labels) for language, labels in (display or {}).items()},
+            "evidence": {}
+            if region_of_interest is None
+            else {"region_of_interest": _corners(region_of_interest)},
+            "golden": {} if golden_tolerance is None else {"tolerance": golden_tolerance},
+        }
+    )
+
+
+def _head_table(head: HeadSpec) -> dict[str, object]:
+    match head:
+        case LinearHead():
+            return {"kind": "linear"}
+        case MlpHead(hidden=hidden):
+            return {"kind": "mlp", "hidden": list(hidden)}
+        case ConvCamHead(kernel_size=kernel_size, channels=channels):
+            table: dict[str, object] = {"kind": "conv_cam", "kernel_size": kernel_size}
+            return table if channels is None else table | {"channels": channels}
+        case OwnHead():
+            return {"kind": "own"}
+
+
+def _step_table(step: Step) -> dict[str, object]:
+    match step:
+        case Resize(size=size, interpolation=interpolation):
+            return {"resize": [size.height, size.width], "interpolation": interpolation}
+        case ResizeShorter(shorter=shorter, interpolation=interpolation):
+            return {"resize_shorter": shorter, "interpolation": interpolation}
+        case Crop(size=size, anchor=anchor):
+            return {"crop": [size.height, size.width], "anchor": anchor}
+        case CropBox():
+            return {"crop_box": _corners(step)}
+
+
+def _corners(box: CropBox | RegionOfInterest) -> list[float]:
+    return [box.x0, box.y0, box.x1, box.y1]
+
+
+def write_manifest(manifest: Manifest) -> str:
+    """model.toml for people to edit: every key stands there, with what it means."""
+    table = manifest.preprocess
+    head = manifest.head.model_dump(exclude_none=True)
+    lines = [
+        "# How this model is built and what its pictures go through; docs/bundles.md explains every key.",
+        "",
+        f"architecture = {_toml(manifest.architecture)}",
+        f"weights = {_toml(manifest.weights)}",
+        f"classes = {_toml(manifest.classes)}  # in the order of the head's outputs",
+        *(
+            f"{key} = {_toml(value)}"
+            for key in ("title", "description", "notice")
+            if (value := getattr(manifest, key)) is not None
+        ),
+        "",
+        "[head]",
+        *(f"{key} = {_toml(value)}" for key, value in head.items()),
+        "",
+        "[preprocess]  # exactly what training did, in this order; sizes are [height, width]",
+        f"orientation = {_toml(table.orientation)}  # EXIF: ignore | apply",
+        f"channels = {_toml(table.channels)}  # RGB | BGR",
+        f"alpha_background = {_toml(table.alpha_background)}  # the colour under transparent pixels",
+        "steps = [",
+        *(f"  {_toml(step.model_dump())}," for step in table.steps),
+        "]",
+        f"scale = {_scale(table.scale)}  # then (pixel * scale - mean) / std",
+        f"mean = {_toml(table.mean)}",
+        f"std = {_toml(table.std)}",
+        *_evidence_lines(manifest),
+        "",
+        "[golden]",
+        f"tolerance = {_toml(manifest.golden.tolerance)}  # of any class's probability",
+    ]
+    for language, labels in manifest.display.items():
+        lines += [
+            "",
+            f"[display.{language}]",
+            *(f"{_key(name)} = {_toml(text)}" for name, text in labels.items()),
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _evidence_lines(manifest: Manifest) -> list[str]:
+    box = manifest.evidence.region_of_interest
+    if box is None:
+        return []
+    return [
+        "",
+        "[evidence]",
+        f"region_of_interest = {_toml(box)}  # x0, y0, x1, y1 as fractions of the whole picture",
+    ]
+
+
+def _scale(scale: float) -> str:
+    whole = round(1 / scale) if 1e-6 < scale < 1 else 0
+    return _toml(f"1/{whole}") if whole and 1 / whole == scale else _toml(scale)
+
+
+def _key(name: str) -> str:
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else _toml(name)
+
+
+def _toml(value: object) -> str:
+    """A value on one line."""
+    match value:
+        case str():
+            return '"' + re.sub(r'["\\\x00-\x1f\x7f]', _escaped, value) + '"'
+        case int() | float():  # no booleans, infinities or NaNs occur in a Manifest
+            return repr(value)
+        case tuple() | list():
+            return "[" + ", ".join(_toml(item) for item in value) + "]"
+        case dict():
+            return "{ " + ", ".join(f"{_key(key)} = {_toml(item)}" for key, item in value.items()) + " }"
+        case _:  # pragma: no cover - a Manifest holds nothing else
+            raise AssertionError(type(value))
+
+
+def _escaped(letter: re.Match[str]) -> str:
+    short = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r"}
+    return short.get(letter[0], f"\\u{ord(letter[0]):04x}")

@@ -1,0 +1,75 @@
+"""Where a model looks, as plain numbers: for logs, metrics and reports.
+
+EvidenceMap + where its cells lie -> place_of -> Place
+
+A drift of these over days is an early alarm: the camera moved, or the model found another clue.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.domain import Affine, EvidenceMap, RegionOfInterest, Size
+from app.explain.sampling import finite, refined
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the positive evidence of one map lies."""
+
+    centroid: tuple[float, float] | None
+    """Its mean position, x, y as fractions of the picture's width and height; None where there is none.
+    Outside 0..1 only where a crop reached beyond the picture."""
+    positive_fraction: float
+    """Share of cells that speak for the class."""
+    share_inside: float | None
+    """Share of it inside the region of interest, 0..1; None where none is named or there is no evidence."""
+
+
+def place_of(
+    evidence: EvidenceMap, cell_to_picture: Affine, picture: Size, expected: RegionOfInterest | None = None
+) -> Place:
+    """Where the positive evidence lies.
+
+    Args:
+        evidence: of one class, or of one class against another.
+        cell_to_picture: from grid coordinates to the picture's pixels.
+        picture: its size in pixels.
+        expected: the manifest's region of interest.
+    """
+    if not evidence.values.size:
+        return Place(centroid=None, positive_fraction=0.0, share_inside=None)
+    positive = refined(finite(evidence.values)).clip(min=0.0)
+    total = positive.sum()
+    if total <= np.finfo(np.float32).tiny:  # rounding, not evidence
+        return Place(centroid=None, positive_fraction=evidence.positive_fraction, share_inside=None)
+    x_edges = _edges(positive.shape[1], evidence.values.shape[1], cell_to_picture.scale_x / picture.width)
+    x_edges += cell_to_picture.offset_x / picture.width
+    y_edges = _edges(positive.shape[0], evidence.values.shape[0], cell_to_picture.scale_y / picture.height)
+    y_edges += cell_to_picture.offset_y / picture.height
+    by_column, by_row = positive.sum(axis=0) / total, positive.sum(axis=1) / total
+    share = None
+    if expected is not None:
+        across = _covered(x_edges, expected.x0, expected.x1)
+        down = _covered(y_edges, expected.y0, expected.y1)
+        share = min(float((positive * across * down[:, None]).sum() / total), 1.0)
+    return Place(
+        centroid=(
+            float((by_column * (x_edges[1:] + x_edges[:-1])).sum() / 2),
+            float((by_row * (y_edges[1:] + y_edges[:-1])).sum() / 2),
+        ),
+        positive_fraction=evidence.positive_fraction,
+        share_inside=share,
+    )
+
+
+def _edges(samples: int, cells: int, scale: float) -> NDArray[np.float64]:
+    """The samples' edges along one axis, (samples + 1,), `scale` to a cell."""
+    return np.linspace(0.0, cells * scale, samples + 1)
+
+
+def _covered(edges: NDArray[np.float64], begin: float, end: float) -> NDArray[np.float64]:
+    """How much of each interval between neighbouring edges lies inside, 0..1: a box need not end on a sample."""
+    overlap = np.minimum(edges[1:], end) - np.maximum(edges[:-1], begin)
+    return np.asarray((overlap / np.diff(edges)).clip(0.0, 1.0))
