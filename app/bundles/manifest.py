@@ -31,9 +31,11 @@ from app.bundles.files import one_line, plain_file_name
 from app.bundles.problems import Keys, did_you_mean, in_one_message, listed, nearest, readable_problems
 from app.domain import (
     Anchor,
+    ConcatPoolHead,
     ConvCamHead,
     Crop,
     CropBox,
+    FlattenHead,
     Geometry,
     HeadSpec,
     Interpolation,
@@ -144,6 +146,33 @@ class ConvCamHeadTable(Table):
         return ConvCamHead(kernel_size=self.kernel_size, channels=self.channels)
 
 
+class FlattenHeadTable(Table):
+    """Average pooling to a grid, every cell kept apart, and linear layers with ReLU between."""
+
+    kind: Literal["flatten_mlp"] = "flatten_mlp"
+    cells: Annotated[int, Strict(), Field(ge=1, le=32)]
+    hidden: Annotated[tuple[Width, ...], Strict(False), Field(max_length=8)] = ()
+    dropout: Dropout | None = None
+    """What training used; changes nothing when serving."""
+
+    def spec(self) -> HeadSpec:
+        """As the networks know it."""
+        return FlattenHead(cells=self.cells, hidden=self.hidden)
+
+
+class ConcatPoolHeadTable(Table):
+    """Maximum and average pooling side by side, and linear layers with ReLU between."""
+
+    kind: Literal["concat_pool_mlp"] = "concat_pool_mlp"
+    hidden: Annotated[tuple[Width, ...], Strict(False), Field(max_length=8)] = ()
+    dropout: Dropout | None = None
+    """What training used; changes nothing when serving."""
+
+    def spec(self) -> HeadSpec:
+        """As the networks know it."""
+        return ConcatPoolHead(hidden=self.hidden)
+
+
 class OwnHeadTable(Table):
     """The architecture's own last layers, as its library builds them for this many classes."""
 
@@ -158,6 +187,8 @@ HEAD_TABLES: dict[str, type[Table]] = {
     "linear": LinearHeadTable,
     "mlp": MlpHeadTable,
     "conv_cam": ConvCamHeadTable,
+    "flatten_mlp": FlattenHeadTable,
+    "concat_pool_mlp": ConcatPoolHeadTable,
     "own": OwnHeadTable,
 }
 
@@ -173,6 +204,8 @@ HeadTable = Annotated[
     Annotated[LinearHeadTable, Tag("head:linear")]
     | Annotated[MlpHeadTable, Tag("head:mlp")]
     | Annotated[ConvCamHeadTable, Tag("head:conv_cam")]
+    | Annotated[FlattenHeadTable, Tag("head:flatten_mlp")]
+    | Annotated[ConcatPoolHeadTable, Tag("head:concat_pool_mlp")]
     | Annotated[OwnHeadTable, Tag("head:own")],
     Discriminator(_head_tag, custom_error_type="unknown_kind", custom_error_message="unknown kind"),
 ]
@@ -475,6 +508,10 @@ def _head_table(head: HeadSpec) -> dict[str, object]:
         case ConvCamHead(kernel_size=kernel_size, channels=channels):
             table: dict[str, object] = {"kind": "conv_cam", "kernel_size": kernel_size}
             return table if channels is None else table | {"channels": channels}
+        case FlattenHead(cells=cells, hidden=hidden):
+            return {"kind": "flatten_mlp", "cells": cells, "hidden": list(hidden)}
+        case ConcatPoolHead(hidden=hidden):
+            return {"kind": "concat_pool_mlp", "hidden": list(hidden)}
         case OwnHead():
             return {"kind": "own"}
 
