@@ -141,11 +141,28 @@ class ConvCamHead:
 
 
 @dataclass(frozen=True, slots=True)
+class FlattenHead:
+    """Average pooling to `cells` x `cells`, flattened, then linear layers with ReLU between (AlexNet, VGG)."""
+
+    cells: int
+    hidden: tuple[int, ...] = ()
+    """Empty: one linear layer over all cells."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConcatPoolHead:
+    """Maximum and average pooling side by side, in this order, then linear layers with ReLU between (fastai)."""
+
+    hidden: tuple[int, ...] = ()
+    """Empty: one linear layer over both."""
+
+
+@dataclass(frozen=True, slots=True)
 class OwnHead:
     """The architecture's own last layers as its library builds them, for this many classes."""
 
 
-HeadSpec = LinearHead | MlpHead | ConvCamHead | OwnHead
+HeadSpec = LinearHead | MlpHead | ConvCamHead | FlattenHead | ConcatPoolHead | OwnHead
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,9 +25,11 @@ from app.bundles.files import one_line
 from app.bundles.problems import listed, nearest
 from app.domain import (
     Anchor,
+    ConcatPoolHead,
     ConvCamHead,
     Crop,
     CropBox,
+    FlattenHead,
     HeadSpec,
     Interpolation,
     LinearHead,
@@ -130,6 +132,33 @@ class ConvCamHeadTable(Table):
         return ConvCamHead(kernel_size=self.kernel_size, channels=self.channels)
 
 
+class FlattenHeadTable(Table):
+    """Average pooling to a grid, every cell kept apart, and linear layers with ReLU between."""
+
+    kind: Literal["flatten_mlp"] = "flatten_mlp"
+    cells: Annotated[int, Strict(), Field(ge=1, le=32)]
+    hidden: Annotated[tuple[Width, ...], Strict(False), Field(max_length=8)] = ()
+    dropout: Dropout | None = None
+    """What training used; changes nothing when serving."""
+
+    def spec(self) -> HeadSpec:
+        """As the networks know it."""
+        return FlattenHead(cells=self.cells, hidden=self.hidden)
+
+
+class ConcatPoolHeadTable(Table):
+    """Maximum and average pooling side by side, and linear layers with ReLU between."""
+
+    kind: Literal["concat_pool_mlp"] = "concat_pool_mlp"
+    hidden: Annotated[tuple[Width, ...], Strict(False), Field(max_length=8)] = ()
+    dropout: Dropout | None = None
+    """What training used; changes nothing when serving."""
+
+    def spec(self) -> HeadSpec:
+        """As the networks know it."""
+        return ConcatPoolHead(hidden=self.hidden)
+
+
 class OwnHeadTable(Table):
     """The architecture's own last layers, as its library builds them for this many classes."""
 
@@ -144,6 +173,8 @@ HEAD_TABLES: dict[str, type[Table]] = {
     "linear": LinearHeadTable,
     "mlp": MlpHeadTable,
     "conv_cam": ConvCamHeadTable,
+    "flatten_mlp": FlattenHeadTable,
+    "concat_pool_mlp": ConcatPoolHeadTable,
     "own": OwnHeadTable,
 }
 
@@ -159,6 +190,8 @@ HeadTable = Annotated[
     Annotated[LinearHeadTable, Tag("head:linear")]
     | Annotated[MlpHeadTable, Tag("head:mlp")]
     | Annotated[ConvCamHeadTable, Tag("head:conv_cam")]
+    | Annotated[FlattenHeadTable, Tag("head:flatten_mlp")]
+    | Annotated[ConcatPoolHeadTable, Tag("head:concat_pool_mlp")]
     | Annotated[OwnHeadTable, Tag("head:own")],
     Discriminator(_head_tag, custom_error_type="unknown_kind", custom_error_message="unknown kind"),
 ]

@@ -8,9 +8,11 @@ from collections.abc import Mapping, Sequence
 
 from app.bundles.manifest import Manifest, checked_manifest
 from app.domain import (
+    ConcatPoolHead,
     ConvCamHead,
     Crop,
     CropBox,
+    FlattenHead,
     Geometry,
     HeadSpec,
     LinearHead,
@@ -76,6 +78,10 @@ def _head_table(head: HeadSpec) -> dict[str, object]:
         case ConvCamHead(kernel_size=kernel_size, channels=channels):
             table: dict[str, object] = {"kind": "conv_cam", "kernel_size": kernel_size}
             return table if channels is None else table | {"channels": channels}
+        case FlattenHead(cells=cells, hidden=hidden):
+            return {"kind": "flatten_mlp", "cells": cells, "hidden": list(hidden)}
+        case ConcatPoolHead(hidden=hidden):
+            return {"kind": "concat_pool_mlp", "hidden": list(hidden)}
         case OwnHead():
             return {"kind": "own"}
 

@@ -11,13 +11,15 @@ import torch
 from torch import nn
 
 from app.checkpoints.found import Answers, Found, Note, Preprocessing, Question
-from app.checkpoints.heads import HeadFound, head_form
+from app.checkpoints.heads import FLATTENING, HeadFound, head_form
 from app.checkpoints.pickled import Thing
 from app.checkpoints.renaming import Named, named
 from app.checkpoints.unwrap import Raw
+from app.domain import FlattenHead, HeadSpec, OwnHead
 from app.errors import WeightsRefused
+from app.nets.architecture import Architecture
 from app.nets.architectures import ARCHITECTURES, get_architecture
-from app.nets.fitting import fitting_architectures
+from app.nets.recognition import fitting_architectures
 
 COMPARED: Final = ("kernel_size", "stride", "padding", "dilation", "groups", "eps", "output_size")
 """Attributes of torch's modules that change the answer and leave no trace in the tensors."""
@@ -50,10 +52,10 @@ def converted(
             raise WeightsRefused(_no_architecture(parts))
         found = head_form(
             parts.head,
-            channels=ARCHITECTURES[names[0]].feature_channels,
+            ARCHITECTURES[names[0]],
             style=parts.style,
             answers=answers,
-            modules=_head_modules(raw.modules, parts),
+            module=_head_module(raw.modules, parts),
         )
         if isinstance(found, Question):
             questions.append(found)
@@ -65,7 +67,10 @@ def converted(
             head = found
             notes += found.notes
     if raw.modules and names:
-        notes.append(_same_modules(raw.modules, parts, names[0]))
+        notes.append(_same_modules(raw.modules, parts, names[0], head.spec if head else None))
+    transforms_input = bool(names) and _transforms_input(raw, parts, names[0], answers)
+    if isinstance(transforms_input, Question):
+        questions.append(transforms_input)
     stated = raw.details.get("arch") or raw.details.get("architecture")
     if stated is not None and names and answers.architecture is None and _plain(stated) not in names:
         # timm's resnetblur50 has the very tensors of resnet50, and gives other answers.
@@ -85,6 +90,7 @@ def converted(
         class_count=head.class_count if head else None,
         classes=raw.classes,
         preprocessing=preprocessing,
+        transforms_input=transforms_input is True,
         details=raw.details,
         notes=tuple(notes),
         questions=tuple(questions),
@@ -114,25 +120,38 @@ def _no_architecture(parts: Named) -> str:
 # --- whole modules -----------------------------------------------------------------------------
 
 
-def _head_modules(modules: Mapping[str, Thing], parts: Named) -> dict[int, Thing] | None:
-    """Position in the head's Sequential -> module; None where the file is no whole module."""
+def _head_module(modules: Mapping[str, Thing], parts: Named) -> Thing | None:
+    """The head itself; None where the file is no whole module."""
     head = modules.get(parts.head_path) if parts.head_path is not None else None
-    if head is None:
-        return None
-    if head.made_by.name not in {"Sequential", "Linear"}:
+    if head is not None and head.made_by.name not in {"Sequential", "Linear", "Conv2d"}:
         raise WeightsRefused(f"its head is a {head.made_by}, whose forward nobody here has seen")
-    children = head.state.get("_modules") if isinstance(head.state, dict) else None
-    children = children.items if isinstance(children, Thing) else children
-    if not isinstance(children, dict):
-        return {}
-    return {
-        int(name): child
-        for name, child in children.items()
-        if str(name).isdigit() and isinstance(child, Thing)
-    }
+    return head
 
 
-def _same_modules(modules: Mapping[str, Thing], parts: Named, architecture: str) -> Note:
+def _transforms_input(raw: Raw, parts: Named, architecture: str, answers: Answers) -> bool | Question:
+    """Whether the forward pass normalises once more; only torchvision's two Inceptions can.
+
+    Torchvision's pretrained weights bring it, fresh ones do not, and no tensor shows it.
+    """
+    if ARCHITECTURES[architecture].family not in {"inception", "googlenet"}:
+        return False
+    network = raw.modules.get(parts.trunk_path.removesuffix("."))
+    if network is not None and isinstance(network.state, dict):
+        return network.state.get("transform_input") is True
+    if "architecture" in raw.details:
+        return False  # timm's has no such thing
+    if answers.transform_input is not None:
+        return answers.transform_input
+    return Question(
+        f"whether the {architecture} had transform_input, which torchvision turns on where training begins from "
+        "its pretrained weights (weights=... or pretrained=True)",
+        "--transform-input on, or --transform-input off where it was trained from scratch",
+    )
+
+
+def _same_modules(
+    modules: Mapping[str, Thing], parts: Named, architecture: str, spec: HeadSpec | None
+) -> Note:
     """What no tensor tells is compared as well: kinds, strides, paddings, epsilons.
 
     Raises:
@@ -141,7 +160,11 @@ def _same_modules(modules: Mapping[str, Thing], parts: Named, architecture: str)
     with torch.device("meta"):
         trunk = ARCHITECTURES[architecture].build_trunk()
     root = parts.trunk_path.removesuffix(".")
-    if parts.style == "torchvision" and root in modules and modules[root].made_by.name != "ResNet":
+    if (
+        parts.style == "torchvision"
+        and root in modules
+        and not re.fullmatch(r"torchvision\.models\.\w+\.\w+", str(modules[root].made_by))
+    ):
         raise WeightsRefused(
             f"a {modules[root].made_by}, whose forward nobody here has seen; save its state dict"
         )
@@ -163,12 +186,24 @@ def _same_modules(modules: Mapping[str, Thing], parts: Named, architecture: str)
             )
         _same_attributes(name, module, found.state if isinstance(found.state, dict) else {}, architecture)
         compared += 1
-    pool = modules.get(f"{parts.trunk_path}avgpool")
-    if pool is not None and pool.made_by.name != "AdaptiveAvgPool2d":
-        raise WeightsRefused(f"it pools by {pool.made_by.name}; only average pooling gives this evidence")
+    _check_pooling(modules.get(f"{parts.trunk_path}avgpool"), ARCHITECTURES[architecture], spec)
     return Note(
         "settled", f"kinds, strides, paddings and epsilons of {compared} modules are those of {architecture}"
     )
+
+
+def _check_pooling(pool: Thing | None, architecture: Architecture, spec: HeadSpec | None) -> None:
+    if pool is None or spec is None:
+        return
+    if pool.made_by.name != "AdaptiveAvgPool2d":
+        raise WeightsRefused(f"it pools by {pool.made_by.name}; only average pooling gives this evidence")
+    keeps_grid = isinstance(spec, FlattenHead | OwnHead)
+    cells = FLATTENING.get(architecture.family, 1) if keeps_grid else 1
+    size = pool.state.get("output_size") if isinstance(pool.state, dict) else None
+    if size is not None and _pair(size) != (cells, cells):
+        raise WeightsRefused(
+            f"it pools to {size}; {architecture.name} with this head pools to {cells} x {cells}"
+        )
 
 
 def _same_attributes(name: str, module: nn.Module, state: Mapping[str, Any], architecture: str) -> None:

@@ -41,6 +41,10 @@ class Answers:
     """Module that follows the trunk's average pooling."""
     activation: Literal["relu", "none"] | None = None
     """What stands between the head's linear layers."""
+    pooling: Literal["max-average", "average-max"] | None = None
+    """Where two poolings stand side by side before the head: in which order."""
+    transform_input: bool | None = None
+    """Whether Inception v3 or GoogLeNet changes the normalisation inside its forward pass."""
     architecture: str | None = None
 
 
@@ -72,6 +76,9 @@ class Found:
     preprocessing: Preprocessing | None = None
     normalisation: Normalisation | None = None
     """What the network's own graph does to the pixels; `--preprocess` may not say otherwise."""
+    transforms_input: bool = False
+    """The network's forward pass undoes ImageNet's normalisation and maps to -1..1 (torchvision's
+    `transform_input`)."""
     choices: Mapping[str, Preprocessing] = field(default_factory=dict)
     """Where the file names several: what `--preprocess` may be."""
     details: Mapping[str, str] = field(default_factory=dict)

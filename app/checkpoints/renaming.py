@@ -1,11 +1,12 @@
 """Names of other people's scripts -> names of torchvision's model.
 
 Wrappers are stripped, `Sequential(*children)` gets its names back, Hugging Face's are translated. The head is
-set apart: what follows the trunk's pooling, under local names (`weight`, `0.weight`, ...).
+set apart: what follows the trunk's pooling, under local names (`weight`, `0.weight`, ...). ResNets are told by
+their first names alone, so that one that is not known is refused as a ResNet; the others by every tensor.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,7 +14,9 @@ from torch import Tensor
 
 from app.checkpoints.found import Answers, Note, Question
 from app.errors import WeightsRefused
-from app.nets.fitting import common_prefix
+from app.nets.architectures import ARCHITECTURES
+from app.nets.naming import BATCH_COUNTER
+from app.nets.recognition import trunk_children, trunk_places, trunk_shapes
 
 CHILDREN: Final = {"0": "conv1", "1": "bn1", "4": "layer1", "5": "layer2", "6": "layer3", "7": "layer4"}
 """Positions of a torchvision ResNet's children; 2 is the ReLU, 3 the pooling."""
@@ -45,18 +48,26 @@ def named(tensors: Mapping[str, Tensor], answers: Answers) -> Named:
     """Raises WeightsRefused where several networks lie side by side and no answer says which."""
     if any(name.endswith(HF_STEM) for name in tensors):
         return _hugging_face(tensors)
+    tensors = _taken(tensors, answers)
     paths = _trunk_paths(tensors)
-    if answers.take is not None and any(path.startswith(f"{answers.take}.") for path in paths):
-        paths = [path for path in paths if path.startswith(f"{answers.take}.")]
-        tensors = {name: tensor for name, tensor in tensors.items() if name.startswith(f"{answers.take}.")}
-    if len(paths) > 1:
-        option = " or ".join(f"--take {path.removesuffix('.')}" for path in paths)
-        return Named(
-            {}, {}, None, "", "", (), (Question("which of the networks in it is to be served", option),)
-        )
     if not paths:
-        return _any_architecture(tensors)
+        return _any_architecture(tensors, answers)
+    if len(paths) > 1:
+        return _several(paths)
     return _resnet(tensors, paths[0], answers)
+
+
+def _taken(tensors: Mapping[str, Tensor], answers: Answers) -> Mapping[str, Tensor]:
+    """Those below the module that --take names, where it is one."""
+    room = f"{answers.take}."
+    inside = {name: tensor for name, tensor in tensors.items() if name.startswith(room)}
+    return inside or tensors
+
+
+def _several(paths: Iterable[str]) -> Named:
+    option = " or ".join(f"--take {path.removesuffix('.')}" for path in paths)
+    question = Question("which of the networks in it is to be served", option)
+    return Named({}, {}, None, "", "", (), (question,))
 
 
 def _trunk_paths(names: Iterable[str]) -> list[str]:
@@ -75,15 +86,51 @@ def _stripped(path: str) -> tuple[Note, ...]:
     return (Note("stripped", f"the prefix `{path}` of the names"),) if path else ()
 
 
-def _any_architecture(tensors: Mapping[str, Tensor]) -> Named:
-    """Not a ResNet by its names: only what nearly all names share goes."""
-    path = common_prefix(tensors)
+def _any_architecture(tensors: Mapping[str, Tensor], answers: Answers) -> Named:
+    """Wherever all tensors of a known trunk lie; what no trunk fits is handed on as it is, to be refused."""
+    style, notes = "torchvision", list[Note]()
+    places = trunk_places(tensors)
+    for renamed in () if places else _under_features(tensors):
+        places = trunk_places(renamed)
+        if places:
+            tensors, style = renamed, "Sequential of children"
+            notes.append(Note("renamed", "position 0 of a Sequential to features"))
+            break
+    if not places:
+        return Named(tensors, {}, None, "", "torchvision")
+    if len(places) > 1:
+        return _several(places)
+    ((path, names),) = places.items()
+    notes[:0] = _stripped(path)
+    architecture = ARCHITECTURES[answers.architecture if answers.architecture in names else names[0]]
+    if style != "torchvision" and trunk_children(architecture) != ("features",):
+        raise WeightsRefused(
+            f"a Sequential of {architecture.name}'s children leaves out what its own forward does between them; "
+            "the tensors fit, the answers would be wrong"
+        )
+    shapes = trunk_shapes(architecture)
     inside = {name.removeprefix(path): tensor for name, tensor in tensors.items() if name.startswith(path)}
-    left = sorted(name for name in tensors if not name.startswith(path))
-    notes = _stripped(path) + ((Note("ignored", f"outside `{path}`: {_few(left)}"),) if left else ())
-    trunk = {name: tensor for name, tensor in inside.items() if not name.startswith("fc.")}
-    head = {name.removeprefix("fc."): tensor for name, tensor in inside.items() if name.startswith("fc.")}
-    return Named(trunk, head, "fc" if head else None, path, "torchvision", notes)
+    trunk = {name: tensor for name, tensor in inside.items() if name in shapes}
+    counters = {name for name in tensors if name.endswith(BATCH_COUNTER)}
+    for_training = {f"{path}{n}" for n in inside if n.startswith(architecture.training_only)}
+    if for_training:
+        notes.append(
+            Note("ignored", f"auxiliary classifiers, which only help training: {_few(sorted(for_training))}")
+        )
+    kept = {f"{path}{name}" for name in trunk} | for_training | counters
+    others = {name: tensor for name, tensor in tensors.items() if name not in kept}
+    return _with_head(trunk, others, path, architecture.place.root, style, notes, answers)
+
+
+def _under_features(tensors: Mapping[str, Tensor]) -> Iterator[Mapping[str, Tensor]]:
+    """`0.0.weight` -> `features.0.weight`, where `Sequential(*children)` lost the name, as fastai does."""
+    for start in ("0.", "0.0."):
+        path = start.removesuffix("0.")
+        if any(name.startswith(start) for name in tensors):
+            yield {
+                f"{path}features.{name.removeprefix(start)}" if name.startswith(start) else name: tensor
+                for name, tensor in tensors.items()
+            }
 
 
 def _resnet(tensors: Mapping[str, Tensor], path: str, answers: Answers) -> Named:
@@ -98,12 +145,35 @@ def _resnet(tensors: Mapping[str, Tensor], path: str, answers: Answers) -> Named
     trunk = {name: tensor for name, tensor in inside.items() if name.startswith(TRUNK_ROOMS)}
     others = {f"{path}{name}": tensor for name, tensor in inside.items() if name not in trunk}
     others |= {name: tensor for name, tensor in tensors.items() if not name.startswith(path)}
+    return _with_head(trunk, others, path, "fc", style, notes, answers)
+
+
+def _with_head(
+    trunk: Mapping[str, Tensor],
+    others: Mapping[str, Tensor],
+    path: str,
+    root: str,
+    style: str,
+    notes: list[Note],
+    answers: Answers,
+) -> Named:
+    """The trunk, and the head that is found among the others, which have their full names.
+
+    Args:
+        trunk: under torchvision's names.
+        others: everything else.
+        path: what was before the trunk's names.
+        root: where the architecture keeps its head.
+        style: whose names they are.
+        notes: what was done so far.
+        answers: what its owner said.
+    """
     wrapper = path.partition(".")[0]
     beside = {n for n in others if BESIDE.fullmatch(n.removeprefix(f"{wrapper}.").partition(".")[0])}
     if beside:
         notes.append(Note("ignored", f"losses and metrics: {_few(sorted(beside))}"))
     rest = {name: tensor for name, tensor in others.items() if name not in beside}
-    found = _head_path(rest, path, style, answers)
+    found = _head_path(rest, path, root, style, answers)
     if isinstance(found, Question):
         return Named(trunk, {}, None, path, style, tuple(notes), (found,))
     if found is None:
@@ -117,9 +187,9 @@ def _resnet(tensors: Mapping[str, Tensor], path: str, answers: Answers) -> Named
                 f"if the predictions do not pass through them, say --head {found}"
             )
         notes.append(Note("ignored", f"--head leaves out {_few(left)}"))
-    if found != f"{path}fc":
+    if found != f"{path}{root}":
         style = "fastai" if (path, found) == ("0.", "1") or path.endswith(".0.") else style
-        notes.append(Note("renamed", f"the head `{found}` to `fc`"))
+        notes.append(Note("renamed", f"the head `{found}` to `{root}`"))
     return Named(trunk, head, found, path, style, tuple(notes))
 
 
@@ -128,7 +198,9 @@ def _child(name: str) -> str:
     return f"{CHILDREN.get(first, first)}{dot}{rest}"
 
 
-def _head_path(rest: Mapping[str, Tensor], path: str, style: str, answers: Answers) -> str | Question | None:
+def _head_path(
+    rest: Mapping[str, Tensor], path: str, root: str, style: str, answers: Answers
+) -> str | Question | None:
     """The module that follows the pooling; a Question where the names leave that open."""
     if not rest:
         return None
@@ -138,7 +210,7 @@ def _head_path(rest: Mapping[str, Tensor], path: str, style: str, answers: Answe
                 f"--head {answers.head}: no such module; beside the trunk are {_few(sorted(rest))}"
             )
         return answers.head
-    own = f"{path}fc"
+    own = f"{path}{root}"
     if all(name.startswith(f"{own}.") for name in rest):
         return own
     fastai = f"{path.removesuffix('0.')}1"
@@ -152,7 +224,7 @@ def _head_path(rest: Mapping[str, Tensor], path: str, style: str, answers: Answe
 def _module_of(name: str) -> str:
     """`classifier.1.weight` -> `classifier`, `model.head.fc.weight` -> `model.head.fc`."""
     module = name.rpartition(".")[0]
-    return re.sub(r"\.\d+$", "", module) if not re.fullmatch(r"\d+", module) else module
+    return re.sub(r"(\.\d+)+$", "", module)
 
 
 def _few(names: Iterable[str]) -> str:

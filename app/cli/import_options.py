@@ -53,15 +53,26 @@ class Options:
     take: str | None = None
     head: str | None = None
     head_activation: str | None = None
+    head_pooling: str | None = None
+    transform_input: str | None = None
     is_dry_run: bool = False
 
     def answers(self) -> Answers:
         """What concerns the inside of the file; raises InvalidRequest."""
         match self.head_activation:
             case None | "relu" | "none" as activation:
-                return Answers(self.take, self.head, activation, self.architecture)
+                pass
             case other:
                 raise InvalidRequest(f"--head-activation {other}: relu or none")
+        match self.head_pooling:
+            case None | "max-average" | "average-max" as pooling:
+                pass
+            case other:
+                raise InvalidRequest(f"--head-pooling {other}: max-average or average-max")
+        if self.transform_input not in {None, "on", "off"}:
+            raise InvalidRequest(f"--transform-input {self.transform_input}: on or off")
+        transform_input = None if self.transform_input is None else self.transform_input == "on"
+        return Answers(self.take, self.head, activation, pooling, transform_input, self.architecture)
 
     def class_names(self) -> tuple[str, ...] | None:
         """None where neither option was given; raises InvalidRequest."""

@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from app.checkpoints.found import Found, Note, Preprocessing, Question
-from app.domain import ConvCamHead, HeadSpec, LinearHead, MlpHead, OwnHead
+from app.domain import ConcatPoolHead, ConvCamHead, FlattenHead, HeadSpec, LinearHead, MlpHead, OwnHead
 from app.nets.architectures import ARCHITECTURES
 from app.wiring import Proved
 
@@ -143,6 +143,10 @@ def head_words(head: HeadSpec) -> str:
             return f"mlp, hidden = {list(hidden)}"
         case ConvCamHead(kernel_size=kernel_size, channels=channels):
             return f"conv_cam, kernel_size = {kernel_size}, channels = {channels}"
+        case FlattenHead(cells=cells, hidden=hidden):
+            return f"flatten_mlp, cells = {cells}, hidden = {list(hidden)}"
+        case ConcatPoolHead(hidden=hidden):
+            return f"concat_pool_mlp, hidden = {list(hidden)}"
         case OwnHead():
             return "the architecture's own"
 

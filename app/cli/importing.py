@@ -9,7 +9,7 @@ import shutil
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -24,8 +24,16 @@ from app.bundles.manifest_text import describe
 from app.bundles.writer import write_bundle
 from app.checkpoints.found import Found, Note, Preprocessing, Question
 from app.checkpoints.readers import read_checkpoint
-from app.cli.import_options import Options, PictureFile, golden_files, painted_files
+from app.cli.import_options import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    Options,
+    PictureFile,
+    golden_files,
+    painted_files,
+)
 from app.cli.import_report import Report, print_report
+from app.domain import Normalisation
 from app.engines.torch_engine import TorchEngine
 from app.errors import InvalidRequest, LinesideError, RequestError
 from app.images.decode import decode
@@ -102,6 +110,14 @@ def _settle(found: Found, options: Options) -> _Settled:
         questions.append(_preprocess_question(found))
     elif found.preprocessing is not None and preprocessing is not found.preprocessing:
         notes.append(Note("settled", f"{preprocessing.source} stands in for {found.preprocessing.source}"))
+    if preprocessing is not None and found.transforms_input:
+        preprocessing = replace(preprocessing, normalisation=_transformed(preprocessing.normalisation))
+        notes.append(
+            Note(
+                "folded",
+                f"transform_input into mean and std: {preprocessing.normalisation.mean}, {preprocessing.normalisation.std}",
+            )
+        )
     if questions or classes is None or preprocessing is None or found.head is None:
         return _Settled(None, preprocessing, classes, tuple(questions), tuple(notes))
     manifest = describe(
@@ -113,6 +129,19 @@ def _settle(found: Found, options: Options) -> _Settled:
         description=f"Imported from {_printable(options.checkpoint.name)} ({found.origin}, {found.format}).",
     )
     return _Settled(manifest, preprocessing, classes, (), tuple(notes))
+
+
+def _transformed(normalisation: Normalisation) -> Normalisation:
+    """What torchvision's `transform_input` behind it makes of it: x * (std of ImageNet / 0.5) + (mean - 0.5) / 0.5."""
+    mean, std = [], []
+    for own_mean, own_std, their_mean, their_std in zip(
+        normalisation.mean, normalisation.std, IMAGENET_MEAN, IMAGENET_STD, strict=True
+    ):
+        gain, offset = their_std / 0.5, (their_mean - 0.5) / 0.5
+        # Rounded, so that ImageNet's own numbers give 0.5 and not 0.49999999999999994.
+        mean.append(round(own_mean - offset * own_std / gain, 12))
+        std.append(round(own_std / gain, 12))
+    return replace(normalisation, mean=(mean[0], mean[1], mean[2]), std=(std[0], std[1], std[2]))
 
 
 def _preprocess_question(found: Found) -> Question:

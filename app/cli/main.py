@@ -110,6 +110,12 @@ def import_(
     head_activation: Annotated[
         str | None, typer.Option(help="relu or none: what stands between the head's linear layers")
     ] = None,
+    head_pooling: Annotated[
+        str | None, typer.Option(help="max-average or average-max: two poolings before the head")
+    ] = None,
+    transform_input: Annotated[
+        str | None, typer.Option(help="on or off: Inception v3 and GoogLeNet of torchvision")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only report; write nothing.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
 ) -> None:
@@ -132,6 +138,8 @@ def import_(
         take=take,
         head=head,
         head_activation=head_activation,
+        head_pooling=head_pooling,
+        transform_input=transform_input,
         is_dry_run=dry_run,
     )
     exit_code = run_import(options, as_json=as_json)

@@ -6,22 +6,26 @@ A wrong tensor that is served is worse than one that is refused, so nothing is s
 renamed here. Knows the architectures by name, to say which one would have fitted.
 """
 
-from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 
 import torch
 from torch import Tensor
 
-from app.domain import ConvCamHead, HeadSpec, LinearHead, MlpHead, NetworkSpec, OwnHead
-from app.errors import ManifestInvalid, WeightsRefused
-from app.nets.architecture import Architecture
+from app.domain import (
+    ConcatPoolHead,
+    ConvCamHead,
+    FlattenHead,
+    HeadSpec,
+    LinearHead,
+    MlpHead,
+    NetworkSpec,
+    OwnHead,
+)
+from app.errors import WeightsRefused
 from app.nets.architectures import ARCHITECTURES
-from app.nets.heads import Head, build_head
-from app.nets.naming import BATCH_COUNTER, head_found, head_names, script_name
-
-Shape = tuple[int, ...]
+from app.nets.naming import BATCH_COUNTER
+from app.nets.recognition import Shape, head_in, trunk_shapes, wrapping
 
 LINES_PER_KIND = 10
 """Enough to see the pattern; a wrong architecture differs in hundreds of names."""
@@ -96,51 +100,6 @@ def fitted(
     return tensors
 
 
-def fitting_architectures(state: Mapping[str, Tensor]) -> list[str]:
-    """Names of the architectures whose every trunk tensor is in the state dict, in the right shape."""
-    return [name for name, architecture in ARCHITECTURES.items() if _holds_trunk(state, architecture)]
-
-
-def head_of(architecture: Architecture, head: HeadSpec, class_count: int) -> Head:
-    """A head with fresh weights for this architecture; raises ManifestInvalid for sizes that none can have."""
-    if isinstance(head, OwnHead) and architecture.own_head is not None and class_count > 0:
-        return architecture.own_head.build(class_count)
-    return build_head(head, channels=architecture.feature_channels, class_count=class_count)
-
-
-def head_in(state: Mapping[str, Tensor], architecture: Architecture) -> tuple[HeadSpec, int] | None:
-    """The head that a state dict seems to hold for this architecture, and its class count.
-
-    An own head of these very shapes is taken for one: MobileNetV3's could also be an MLP with ReLU, which
-    no tensor tells apart.
-    """
-    if architecture.own_head is not None:
-        names = head_names(OwnHead(), state, architecture.place)
-        last = state.get(f"{list(names.values())[-1]}.weight")
-        if last is not None and last.dim() and last.shape[0]:
-            with torch.device("meta"):
-                own = architecture.own_head.build(last.shape[0])
-            shapes = {script_name(f"head.{n}", names): t.shape for n, t in own.state_dict().items()}
-            if all(name in state and state[name].shape == shape for name, shape in shapes.items()):
-                return OwnHead(), last.shape[0]
-    return head_found(state, architecture.place)
-
-
-def common_prefix(names: Collection[str]) -> str:
-    """The dotted prefix that nearly all names share, such as `module.` or `model.backbone.`; often ''.
-
-    Nearly all: a loss or a metric may be saved beside the network.
-    """
-    prefix = ""
-    while names:
-        rests = [name[len(prefix) :] for name in names if name.startswith(prefix)]
-        (first, count), *_ = Counter(rest.partition(".")[0] for rest in rests).most_common(1)
-        if count < 0.8 * len(names) or all("." not in rest for rest in rests):
-            break
-        prefix += f"{first}."
-    return prefix
-
-
 def _difference(expected: Mapping[str, Shape], state: Mapping[str, Tensor]) -> Difference:
     return Difference(
         missing=sorted(name for name in expected if name not in state and not name.endswith(BATCH_COUNTER)),
@@ -191,7 +150,7 @@ def _hints(state: Mapping[str, Tensor], spec: NetworkSpec) -> list[str]:
     if not state:
         return ["the file holds no tensors at all"]
     hints: list[str] = []
-    prefix, candidates = _wrapping(state)
+    prefix, candidates = wrapping(state)
     bare = {name.removeprefix(prefix): tensor for name, tensor in state.items()} if prefix else state
     if prefix and (candidates or _overlap(bare, spec) > _overlap(state, spec)):
         origin = WRAPPERS.get(prefix.partition(".")[0])
@@ -230,22 +189,8 @@ def _hints(state: Mapping[str, Tensor], spec: NetworkSpec) -> list[str]:
     return hints
 
 
-def _wrapping(state: Mapping[str, Tensor]) -> tuple[str, list[str]]:
-    """What was put before the names, and the architectures that fit without it.
-
-    Many trunks lie wholly under `features.`, so the shortest part of the common prefix that helps is meant.
-    """
-    prefix = common_prefix(state)
-    ends = [0, *(end for end, letter in enumerate(prefix, start=1) if letter == ".")]
-    for end in ends:
-        candidates = fitting_architectures({name.removeprefix(prefix[:end]): t for name, t in state.items()})
-        if candidates:
-            return prefix[:end], candidates
-    return prefix, []
-
-
 def _overlap(state: Mapping[str, Tensor], spec: NetworkSpec) -> int:
-    return sum(name in state for name in _trunk_shapes(ARCHITECTURES[spec.architecture]))
+    return sum(name in state for name in trunk_shapes(ARCHITECTURES[spec.architecture]))
 
 
 def _same_but_for_classes(found: HeadSpec, wanted: HeadSpec, found_count: int) -> bool:
@@ -269,37 +214,12 @@ def _head_words(head: HeadSpec, class_count: int) -> str:
         case ConvCamHead(kernel_size=kernel_size, channels=channels):
             width = class_count if channels is None else channels
             return f"a conv_cam head (kernel_size = {kernel_size}, channels = {width}) of {classes}"
+        case FlattenHead(cells=cells, hidden=hidden):
+            return f"a flatten_mlp head (cells = {cells}, hidden = {list(hidden)}) of {classes}"
+        case ConcatPoolHead(hidden=hidden):
+            return f"a concat_pool_mlp head (hidden = {list(hidden)}) of {classes}"
         case OwnHead():
             return f'the architecture\'s own head (kind = "own") of {classes}'
-
-
-@cache
-def _trunk_shapes(architecture: Architecture) -> Mapping[str, Shape]:
-    with torch.device("meta"):
-        trunk = architecture.build_trunk()
-    return {
-        name: tuple(tensor.shape)
-        for name, tensor in trunk.state_dict().items()
-        if not name.endswith(BATCH_COUNTER)
-    }
-
-
-def _holds_trunk(state: Mapping[str, Tensor], architecture: Architecture) -> bool:
-    """Every trunk tensor is there, and no other beside the head: resnet18 is not a part of resnet34."""
-    if architecture.sign is not None:
-        # Building all the trunks takes eight seconds; the first tensor rules most of them out.
-        name, channels = architecture.sign
-        if name not in state or tuple(state[name].shape[:1]) != (channels,):
-            return False
-    try:
-        shapes = _trunk_shapes(architecture)
-    except ManifestInvalid:
-        return False  # needs a library that is not installed
-    stages = {name.partition(".")[0] for name in shapes}
-    others = (n for n in state if n not in shapes and not n.endswith(BATCH_COUNTER))
-    return all(name in state and tuple(state[name].shape) == shape for name, shape in shapes.items()) and (
-        not any(name.partition(".")[0] in stages for name in others)
-    )
 
 
 def _listing(kind: str, entries: Sequence[str]) -> str:

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from app.domain import ConvCamHead, HeadSpec, LinearHead, MlpHead, OwnHead
+from app.domain import ConcatPoolHead, ConvCamHead, FlattenHead, HeadSpec, LinearHead, MlpHead, OwnHead
 
 BATCH_COUNTER = ".num_batches_tracked"
 """Batch normalisation counts its training batches; serving needs no such tensor, older files lack it."""
@@ -56,7 +56,7 @@ def head_names(head: HeadSpec, found: Iterable[str] = (), place: HeadPlace = FC)
             return {own: _followed(script, names) for own, script in place.own}
         case LinearHead() | OwnHead():
             return {"linear": layers[0] if len(layers) == 1 else place.linear}
-        case MlpHead(hidden=hidden):
+        case MlpHead(hidden=hidden) | FlattenHead(hidden=hidden) | ConcatPoolHead(hidden=hidden):
             count = len(hidden) + 1
             if len(layers) != count:
                 layers = [f"{place.root}.{2 * i}" for i in range(count)]  # Linear, ReLU, Linear, ...
@@ -93,6 +93,12 @@ def head_found(state: Mapping[str, Tensor], place: HeadPlace = FC) -> tuple[Head
     if [shape[1] for shape in layers[1:]] != outputs[:-1]:
         return None
     return (MlpHead(tuple(outputs[:-1])) if outputs[:-1] else LinearHead()), outputs[-1]
+
+
+def first_inputs(state: Mapping[str, Tensor], place: HeadPlace = FC) -> int:
+    """How many numbers the head's first layer takes; 0 where there is none."""
+    layers = _layers(state, place.root)
+    return state[f"{layers[0]}.weight"].shape[1] if layers else 0
 
 
 def _layers(names: Iterable[str], root: str) -> list[str]:

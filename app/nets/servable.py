@@ -16,10 +16,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from app.domain import ConvCamHead, EvidenceKind, NetworkSpec, Normalisation, OwnHead, Size
+from app.domain import ConvCamHead, EvidenceKind, FlattenHead, NetworkSpec, Normalisation, OwnHead, Size
 from app.errors import ManifestInvalid, SelfTestFailed
 from app.nets.architectures import get_architecture
-from app.nets.fitting import fitted, head_of
+from app.nets.fitting import fitted
+from app.nets.head_kinds import head_of
 from app.nets.heads import Head
 from app.nets.naming import head_names, script_name
 
@@ -110,6 +111,8 @@ def build_servable(spec: NetworkSpec) -> Servable:
     target_layer = architecture.target_layer
     if isinstance(spec.head, OwnHead) and architecture.own_head is not None:
         target_layer = architecture.own_head.target_layer
+    if isinstance(spec.head, FlattenHead):
+        target_layer = "avgpool"
     if isinstance(spec.head, ConvCamHead):
         grid = architecture.grid(spec.input_size)
         if min(grid.height, grid.width) < spec.head.kernel_size:

@@ -23,7 +23,8 @@ from app.nets.architecture import (
     Window,
     modules_before,
 )
-from app.nets.heads import AverageMlp, FlattenMlp, Head, NormalisedLinear, PointwiseAverage
+from app.nets.heads import Head, NormalisedLinear, PointwiseAverage
+from app.nets.mlp_heads import AverageMlp, FlattenMlp
 from app.nets.naming import FC, HeadPlace
 
 Build = Callable[..., nn.Module]

@@ -5,9 +5,11 @@ from hypothesis import strategies as st
 from app.bundles.manifest import Manifest
 from app.bundles.manifest_text import describe
 from app.domain import (
+    ConcatPoolHead,
     ConvCamHead,
     Crop,
     CropBox,
+    FlattenHead,
     Geometry,
     LinearHead,
     MlpHead,
@@ -95,6 +97,8 @@ _positive = st.floats(min_value=0, exclude_min=True, allow_infinity=False)
 _heads = (
     st.just(LinearHead())
     | st.just(OwnHead())
+    | st.builds(ConcatPoolHead, st.lists(st.integers(1, 65536), max_size=3).map(tuple))
+    | st.builds(FlattenHead, st.integers(1, 32), st.lists(st.integers(1, 65536), max_size=3).map(tuple))
     | st.builds(MlpHead, st.lists(st.integers(1, 65536), min_size=1, max_size=3).map(tuple))
     | st.builds(ConvCamHead, st.sampled_from([1, 3, 5, 31]), st.none() | st.integers(1, 65536))
 )

@@ -8,9 +8,11 @@ from hypothesis import strategies as st
 from app.bundles.manifest import Manifest, parse_manifest
 from app.bundles.manifest_text import describe, write_manifest
 from app.domain import (
+    ConcatPoolHead,
     ConvCamHead,
     Crop,
     CropBox,
+    FlattenHead,
     Geometry,
     LinearHead,
     MlpHead,
@@ -96,11 +98,20 @@ def test_dropouts_are_read_and_change_nothing() -> None:
     assert mlp.network_spec().head == MlpHead((512, 64))
 
 
+def test_heads_with_other_poolings_may_have_no_hidden_layer() -> None:
+    flat = parse(TORCHVISION + '[head]\nkind = "flatten_mlp"\ncells = 7\n')
+    both = parse(TORCHVISION + '[head]\nkind = "concat_pool_mlp"\nhidden = [512]\n')
+
+    assert flat.network_spec().head == FlattenHead(7)
+    assert both.network_spec().head == ConcatPoolHead((512,))
+    assert "cells" in refusal(TORCHVISION + '[head]\nkind = "flatten_mlp"\n')
+
+
 def test_an_architectures_own_head_has_no_other_keys() -> None:
     own = parse(TORCHVISION + '[head]\nkind = "own"\n')
 
     assert own.network_spec().head == OwnHead()
-    assert "`hidden` in head belongs to mlp, here it is own" in refusal(
+    assert "`hidden` in head belongs to mlp or flatten_mlp or concat_pool_mlp, here it is own" in refusal(
         TORCHVISION + '[head]\nkind = "own"\nhidden = [3]\n'
     )
 
@@ -149,16 +160,20 @@ def test_values_that_make_no_manifest_are_refused_when_described() -> None:
         ("[head]", "[head]\ntitel = 1", "unknown key `titel` in head"),
         ("[head]", "[head]\nscale = 1", "unknown key `scale` in head; it belongs in [preprocess]"),
         ("[golden]", "[golden]\nclasses = 1", "unknown key `classes` in golden; it belongs above the first"),
-        ("kernel_size = 3", "hidden = [3]", "`hidden` in head belongs to mlp, here it is conv_cam"),
+        (
+            "kernel_size = 3",
+            "hidden = [3]",
+            "`hidden` in head belongs to mlp or flatten_mlp or concat_pool_mlp, here it is conv_cam",
+        ),
         (
             "kernel_size = 3",
             "dropout = 0.5",
-            "`dropout` in head belongs to linear or mlp, here it is conv_cam",
+            "`dropout` in head belongs to linear or mlp or flatten_mlp or concat_pool_mlp, here it is conv_cam",
         ),
         (
             '"conv_cam"',
             '"conv-cam"',
-            'head.kind is "conv-cam", known: `linear`, `mlp`, `conv_cam` and `own`; did you mean',
+            'head.kind is "conv-cam", known: `linear`, `mlp`, `conv_cam`, `flatten_mlp`, `concat_pool_mlp` and `own`; did you mean',
         ),
         (
             'anchor = "bottom_right"',

@@ -25,7 +25,10 @@ from support.foreign import (
     tutorial_network,
 )
 from torch import Tensor, nn
+from torchvision import models
 from torchvision.models import resnet
+
+from app.domain import ConcatPoolHead
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # other people's deprecations
 
@@ -72,12 +75,14 @@ def fastai_network(*, concat_pool: bool) -> nn.Module:
     torch.manual_seed(0)
     network = resnet.resnet18(weights=None)
     body = nn.Sequential(*list(network.children())[:-2])
-    pool: nn.Module = nn.AdaptiveAvgPool2d(1)
-    if concat_pool:
-        pool = AdaptiveConcatPool2d()
-    features = 1024 if concat_pool else 512
-    head = nn.Sequential(
-        pool,
+    return calibrated(nn.Sequential(body, fastai_head(512, concat_pool=concat_pool)))
+
+
+def fastai_head(channels: int, *, concat_pool: bool) -> nn.Module:
+    """What create_head makes by default."""
+    features = 2 * channels if concat_pool else channels
+    return nn.Sequential(
+        AdaptiveConcatPool2d() if concat_pool else nn.AdaptiveAvgPool2d(1),
         nn.Flatten(),
         nn.BatchNorm1d(features),
         nn.Dropout(0.25),
@@ -87,7 +92,6 @@ def fastai_network(*, concat_pool: bool) -> nn.Module:
         nn.Dropout(0.5),
         nn.Linear(512, 3, bias=False),
     )
-    return calibrated(nn.Sequential(body, head))
 
 
 class AdaptiveConcatPool2d(nn.Module):
@@ -110,11 +114,34 @@ def test_a_fastai_file_predicts_as_its_learner_where_it_pools_by_average(
     assert notes_of(report, "folded").count("batch normalisation") == 2
 
 
-def test_fastai_s_concatenated_pooling_is_refused_by_name(tmp_path: Path) -> None:
-    """No head kind serves a maximum, so an import could not be exact."""
-    torch.save(fastai_network(concat_pool=True).state_dict(), tmp_path / "stage-1.pth")
+def test_a_fastai_file_with_its_usual_head_predicts_as_its_learner(
+    tmp_path: Path, record_property: Record
+) -> None:
+    """Maximum and average side by side, batch normalisation before each layer."""
+    model = fastai_network(concat_pool=True)
+    torch.save({"model": model.state_dict(), "opt": {"state": [], "hypers": []}}, tmp_path / "stage-1.pth")
 
-    assert "AdaptiveConcatPool2d" in refusal(tmp_path / "stage-1.pth", tmp_path / "line")
+    report = do_import(tmp_path / "stage-1.pth", tmp_path / "line")
+
+    check_parity(report, predicted(model), record_property)
+    assert report.found is not None
+    assert report.found.head == ConcatPoolHead((512,))
+    assert notes_of(report, "folded").count("batch normalisation") == 2
+
+
+@pytest.mark.slow
+def test_a_fastai_file_of_a_network_without_names_is_read(tmp_path: Path, record_property: Record) -> None:
+    """`create_body` keeps SqueezeNet's features as the only child of a Sequential."""
+    torch.manual_seed(0)
+    body = nn.Sequential(models.squeezenet1_1(weights=None).features)
+    model = calibrated(nn.Sequential(body, fastai_head(512, concat_pool=True)))
+    torch.save(model.state_dict(), tmp_path / "stage-1.pth")
+
+    report = do_import(tmp_path / "stage-1.pth", tmp_path / "line")
+
+    check_parity(report, predicted(model), record_property)
+    assert report.found is not None
+    assert report.found.architectures == ("squeezenet1_1",)
 
 
 def timm_network() -> Any:

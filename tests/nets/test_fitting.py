@@ -6,8 +6,8 @@ from torch import Tensor
 
 from app.domain import ConvCamHead, HeadSpec, LinearHead, MlpHead, NetworkSpec, Size
 from app.errors import WeightsRefused
-from app.nets.fitting import common_prefix, fitting_architectures
 from app.nets.naming import head_found
+from app.nets.recognition import common_prefix, fitting_architectures
 from app.nets.servable import build_servable, load_servable, servable_state
 
 State = dict[str, Tensor]

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from app.nets.architectures import get_architecture
-from app.nets.fitting import fitting_architectures
+from app.nets.recognition import fitting_architectures
 
 NAMES = ["resnet50_v1", "resnet101_v1", "resnet152_v1"]
 

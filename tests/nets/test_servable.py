@@ -8,7 +8,17 @@ from torch import Tensor, nn
 from torchvision import models
 from torchvision.transforms import functional
 
-from app.domain import ConvCamHead, HeadSpec, LinearHead, MlpHead, NetworkSpec, Normalisation, Size
+from app.domain import (
+    ConcatPoolHead,
+    ConvCamHead,
+    FlattenHead,
+    HeadSpec,
+    LinearHead,
+    MlpHead,
+    NetworkSpec,
+    Normalisation,
+    Size,
+)
 from app.errors import ManifestInvalid, SelfTestFailed
 from app.nets.servable import (
     Servable,
@@ -21,7 +31,10 @@ from app.nets.servable import (
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 IMAGENET = Normalisation(mean=MEAN, std=STD)
-HEADS = [LinearHead(), MlpHead((24,)), MlpHead((24, 12)), ConvCamHead(), ConvCamHead(2, 7)]
+HEADS = [
+    LinearHead(), MlpHead((24,)), MlpHead((24, 12)), ConvCamHead(), ConvCamHead(2, 7),
+    FlattenHead(3), FlattenHead(6, (12,)), ConcatPoolHead(), ConcatPoolHead((24, 12)),
+]  # fmt: skip
 Calibrate = Callable[..., nn.Module]
 
 

@@ -6,15 +6,16 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
+from support.zoo import BY_DEFAULT, library_network
 from torch import Tensor, nn
-from torchvision import models
 from torchvision.transforms import functional
 
 from app.domain import ConvCamHead, HeadSpec, LinearHead, MlpHead, NetworkSpec, Normalisation, OwnHead, Size
 from app.errors import ManifestInvalid, WeightsRefused
 from app.nets.architectures import ARCHITECTURES
-from app.nets.fitting import fitting_architectures, head_in
-from app.nets.heads import AverageMlp, FlattenMlp, Head, NormalisedLinear
+from app.nets.heads import Head, NormalisedLinear
+from app.nets.mlp_heads import AverageMlp, FlattenMlp
+from app.nets.recognition import fitting_architectures, head_in
 from app.nets.servable import (
     build_servable,
     check_sum_rule,
@@ -28,29 +29,12 @@ IMAGENET = Normalisation(mean=MEAN, std=STD)
 SIZES = {"alexnet": 80, "inception_v3": 107, "efficientnet_b0": 96}
 """Input sides in pixels; 64 where none is named."""
 
-BY_DEFAULT = [
-    "alexnet", "vgg11_bn", "squeezenet1_1", "densenet121", "inception_v3", "googlenet", "shufflenet_v2_x0_5",
-    "mobilenet_v2", "mobilenet_v3_small", "mnasnet0_5", "efficientnet_b0", "convnext_tiny", "legacy_seresnet50",
-    "seresnet50", "dpn68", "legacy_xception",
-]  # fmt: skip
-"""One small network of each family; its larger siblings run under the marker `slow`."""
-
 RESNETS = {"resnet", "resnext", "wide_resnet", "cifar_resnet"}
 EVERY = [
     pytest.param(name, marks=() if name in BY_DEFAULT else pytest.mark.slow)
     for name, architecture in ARCHITECTURES.items()
     if architecture.family not in RESNETS
 ]
-
-
-def library_network(name: str, classes: int = 5) -> nn.Module:
-    """As a training script would build it."""
-    if ARCHITECTURES[name].extra == "zoo":
-        import timm  # noqa: PLC0415 - half a second
-
-        return timm.create_model(name, pretrained=False, num_classes=classes)
-    options = {"init_weights": False} if name in {"googlenet", "inception_v3"} else {}
-    return models.get_model(name, weights=None, num_classes=classes, **options)
 
 
 def script_network(name: str, classes: int = 5) -> nn.Module:

@@ -45,17 +45,19 @@ def picture_files() -> list[bytes]:
     ]
 
 
-def calibrated(model: nn.Module, *, seed: int = 0) -> nn.Module:
+def calibrated(
+    model: nn.Module, transform: Callable[[Image.Image], Tensor] = TUTORIAL, *, seed: int = 0
+) -> nn.Module:
     """Random weights whose batch norm knows its inputs, so that activations are neither 0 nor huge."""
     generator = torch.Generator().manual_seed(seed)
-    for module in model.modules():
+    for module in model.eval().modules():
         if isinstance(module, nn.BatchNorm2d | nn.BatchNorm1d):
-            module.momentum = None
+            module.train().momentum = None
             module.reset_running_stats()
             nn.init.uniform_(module.weight, 0.5, 1.5, generator=generator)
             nn.init.normal_(module.bias, std=0.1, generator=generator)
     with torch.no_grad():
-        model.train()(torch.stack([TUTORIAL(image_of(data)) for data in picture_files()] * 2))
+        model(torch.stack([transform(image_of(data)) for data in picture_files()] * 2))
     return model.eval()
 
 
