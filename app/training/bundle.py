@@ -15,7 +15,7 @@ from typing import Final
 import numpy as np
 import PIL
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from app import __version__
 from app.bundles.files import write_atomically
@@ -79,7 +79,8 @@ def _write(trained: Trained, folder: Path, *, max_pixels: int) -> None:
     write_bundle(
         folder,
         manifest=trained.manifest,
-        write_weights=lambda path: save_file(weights, path),
+        # Not save_file: its error on a full disk is no OSError.
+        write_weights=lambda path: write_atomically(path, save(weights)),
         pictures=golden_pictures(trained, max_pixels=max_pixels),
         made_with={
             "lineside": __version__,

@@ -33,7 +33,7 @@ def build_optimiser(module: nn.Module, how: Optimiser) -> Optimizer:
             return torch.optim.AdamW(groups, how.learning_rate)
 
 
-def learning_rate(peak: float, schedule: Schedule, *, step: int, steps_per_epoch: int, epochs: int) -> float:
+def learning_rate(peak: float, schedule: Schedule, step: int, *, steps_per_epoch: int, epochs: int) -> float:
     """Of this step, counted from 0 over all epochs.
 
     step: Keras' and torch's StepLR; cosine: Loshchilov and Hutter 2016 (arXiv 1608.03983), equation 5, one cycle.

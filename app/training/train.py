@@ -8,6 +8,7 @@ weights, the optimiser's state and the number of the step are all that a trainin
 kill at any moment, to the same last bit on the same machine. Knows no folders, bundles or screens.
 """
 
+import copy
 import functools
 import hashlib
 import math
@@ -68,7 +69,7 @@ def train(
     scaler = torch.amp.GradScaler(device.type, enabled=plan.precision == "float16")
     standing, best = Standing(), dict[str, Tensor]()
     if (saved := work.load()) is not None:
-        standing, tensors = saved
+        standing, tensors = copy.deepcopy(saved[0]), saved[1]
         _unpack(tensors, servable, optimiser)
         scaler.load_state_dict(standing.scaler)
         if standing.best_epoch is not None:
@@ -88,16 +89,17 @@ def train(
         thaw(servable, plan, epoch)
         draws = draws_of(seed, epoch, len(material.labels))  # (N, 8)
         batches = batches_of(material.training, plan.batch_size, seed=seed, epoch=epoch)
+        rate_of = functools.partial(
+            learning_rate,
+            configuration.optimiser.learning_rate,
+            configuration.schedule,
+            steps_per_epoch=len(batches),
+            epochs=plan.epochs,
+        )
         for indices, pixels in material.pictures.batches(batches[standing.step :]):  # (B,), (B, h, w, 3)
             torch.manual_seed(_step_seed(seed, epoch, standing.step))
             for group in optimiser.param_groups:
-                group["lr"] = learning_rate(
-                    configuration.optimiser.learning_rate,
-                    configuration.schedule,
-                    step=epoch * len(batches) + standing.step,
-                    steps_per_epoch=len(batches),
-                    epochs=plan.epochs,
-                )
+                group["lr"] = rate_of(epoch * len(batches) + standing.step)
             images = varied(torch.from_numpy(pixels).to(device), draws[indices], configuration.augmentation)
             logits = forward(servable, images, plan)  # (B, K)
             loss = loss_of(logits, labels[indices])
@@ -116,17 +118,21 @@ def train(
                 saved_at = save()
 
         measured = _measured(
-            servable, material, standing, rate=optimiser.param_groups[0]["lr"], batch_size=plan.batch_size
+            servable,
+            material,
+            standing,
+            rate=rate_of((epoch + 1) * len(batches) - 1),
+            batch_size=plan.batch_size,
         )
         if not standing.history or measured.validation_loss < min(
             e.validation_loss for e in standing.history
         ):
             standing.best_epoch, best = epoch + 1, _copied(servable)
-        standing.history.append(measured)
-        standing.epoch, standing.step, standing.loss_sum, standing.seconds = epoch + 1, 0, 0.0, 0.0
+        standing.close_epoch(measured)
         watcher.ended(measured)
 
-    save()
+    if saved is None or standing != saved[0]:
+        save()
     if plan.keep == "best" and best:
         servable.load_state_dict(best)
     servable.eval().requires_grad_(requires_grad=False)

@@ -60,6 +60,11 @@ class Standing:
     scaler: dict[str, float] = field(default_factory=dict)
     """Of float16's loss scaling."""
 
+    def close_epoch(self, epoch: Epoch) -> None:
+        """The epoch is done and measured; the next one stands before its first step."""
+        self.history.append(epoch)
+        self.epoch, self.step, self.loss_sum, self.seconds = epoch.number, 0, 0.0, 0.0
+
 
 class Work:
     """The folder, held by this process."""
