@@ -320,6 +320,13 @@ class GoldenTable(Table):
     """Largest accepted difference of any class's probability."""
 
 
+class CalibrationTable(Table):
+    """How sure the model may be."""
+
+    temperature: Annotated[float, Strict(), Field(allow_inf_nan=False, ge=0.01, le=100)] = 1.0
+    """Probabilities are softmax(logits / temperature); fitted on pictures that were not trained on."""
+
+
 class Manifest(Table):
     """model.toml."""
 
@@ -340,6 +347,7 @@ class Manifest(Table):
     display: dict[str, dict[str, Line]] = Field(default_factory=dict)
     """Language -> class -> what people read; a class without a label is shown by its name."""
     golden: GoldenTable = Field(default_factory=GoldenTable)
+    calibration: CalibrationTable = Field(default_factory=CalibrationTable)
 
     @field_validator("display")
     @classmethod
@@ -396,6 +404,7 @@ KNOWN_KEYS: Keys = {
     "": frozenset(Manifest.model_fields),
     "preprocess": frozenset(PreprocessTable.model_fields),
     "golden": frozenset(GoldenTable.model_fields),
+    "calibration": frozenset(CalibrationTable.model_fields),
     **{f"head:{kind}": frozenset(table.model_fields) for kind, table in HEAD_TABLES.items()},
     **{f"step:{name}": frozenset(table.model_fields) for name, table in STEP_TABLES.items()},
 }
@@ -524,6 +533,9 @@ def write_manifest(manifest: Manifest) -> str:
         "[golden]",
         f"tolerance = {_toml(manifest.golden.tolerance)}  # of any class's probability",
     ]
+    if manifest.calibration.temperature != 1.0:
+        about = "probabilities are softmax(logits / temperature)"
+        lines += ["", "[calibration]", f"temperature = {_toml(manifest.calibration.temperature)}  # {about}"]
     for language, labels in manifest.display.items():
         lines += [
             "",

@@ -176,8 +176,7 @@ class Configuration(Section):
     machine: Machine = Machine()
     display: dict[str, dict[str, str]] = Field(default_factory=dict)
 
-    def manifest_table(self, classes: tuple[str, ...]) -> dict[str, Any]:
-        """What of this stands in model.toml, for `Manifest.model_validate`."""
+    def _manifest_table(self, classes: tuple[str, ...], temperature: float) -> dict[str, Any]:
         optional = {name: getattr(self, name) for name in ("title", "description", "notice")}
         head = self.head.model_dump(exclude_none=True)
         if self.training.dropout and head["kind"] in {"linear", "mlp"}:
@@ -189,12 +188,13 @@ class Configuration(Section):
             "head": head,
             "preprocess": self.preprocess.model_dump(exclude_none=True),
             "display": self.display,
+            "calibration": {"temperature": temperature},
         }
 
-    def manifest(self, classes: tuple[str, ...]) -> Manifest:
+    def manifest(self, classes: tuple[str, ...], temperature: float = 1.0) -> Manifest:
         """The bundle's manifest; raises TrainingRefused."""
         try:
-            return Manifest.model_validate(self.manifest_table(classes))
+            return Manifest.model_validate(self._manifest_table(classes, temperature))
         except ValidationError as error:
             raise TrainingRefused(
                 in_one_message("the configuration", readable_problems(error, MANIFEST_KEYS))

@@ -95,17 +95,18 @@ def finetune(
     validation = measured["validation"]
     if validation is None:  # pragma: no cover - the split refuses it
         raise AssertionError
-    wants_temperature = configuration.outputs.temperature_scaling
+    temperature = 1.0
+    if configuration.outputs.temperature_scaling:
+        temperature = round(fit_temperature(validation.logits, validation.labels), 4)
     return Trained(
         configuration=configuration,
-        manifest=manifest,
+        manifest=configuration.manifest(listed.classes, temperature),
         servable=servable,
         origin=origin,
         placed=tuple(placed),
         history=tuple(history),
         validation=validation,
         test=measured["test"],
-        temperature=fit_temperature(validation.logits, validation.labels) if wants_temperature else 1.0,
         seconds=time.monotonic() - started,
     )
 

@@ -103,12 +103,12 @@ def train(
             images = varied(torch.from_numpy(pixels).to(device), draws[indices], configuration.augmentation)
             logits = forward(servable, images, plan)  # (B, K)
             loss = loss_of(logits, labels[indices])
-            _step(loss, servable, optimiser, scaler, clip_norm=configuration.optimiser.clip_norm)
+            value = _step(loss, servable, optimiser, scaler, clip_norm=configuration.optimiser.clip_norm)
 
             standing.step += 1
-            standing.loss_sum += _finite(loss.item(), configuration, standing) * len(indices)
+            standing.loss_sum += value * len(indices)
             standing.seconds = time.monotonic() - begun
-            watcher.stepped(epoch + 1, standing.step, len(batches), loss.item())
+            watcher.stepped(epoch + 1, standing.step, len(batches), value)
             if watcher.wants_to_stop():
                 save()
                 raise TrainingStopped(
@@ -165,7 +165,8 @@ def _loss(
 
 def _step(
     loss: Tensor, servable: Servable, optimiser: Optimizer, scaler: torch.amp.GradScaler, *, clip_norm: float
-) -> None:
+) -> float:
+    """Backward and one step; the loss as a number."""
     optimiser.zero_grad()
     scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
     if clip_norm:
@@ -173,15 +174,11 @@ def _step(
         torch.nn.utils.clip_grad_norm_(servable.parameters(), clip_norm)
     scaler.step(optimiser)
     scaler.update()
-
-
-def _finite(loss: float, configuration: Configuration, standing: Standing) -> float:
-    if math.isfinite(loss):
-        return loss
-    raise TrainingRefused(
-        f"the loss is {loss} in epoch {standing.epoch + 1}, step {standing.step}: training diverged. Lower "
-        f"optimiser.learning_rate ({configuration.optimiser.learning_rate:g}) or set schedule.warmup_epochs, and begin anew"
-    )
+    if not math.isfinite(value := loss.item()):
+        raise TrainingRefused(
+            f"the loss is {value}: training diverged. Lower optimiser.learning_rate, or set schedule.warmup_epochs"
+        )
+    return value
 
 
 @torch.inference_mode()

@@ -59,8 +59,6 @@ class Trained:
     history: tuple[Epoch, ...]
     validation: Measured
     test: Measured | None
-    temperature: float
-    """Fitted on the validation set; 1.0 where it was not wanted."""
     seconds: float
 
     @property
@@ -69,6 +67,11 @@ class Trained:
         if self.configuration.training.keep == "last":
             return self.history[-1]
         return min(self.history, key=lambda epoch: (epoch.validation_loss, epoch.number))
+
+    @property
+    def temperature(self) -> float:
+        """Fitted on the validation set; 1.0 where it was not wanted."""
+        return self.manifest.calibration.temperature
 
     @property
     def classes(self) -> tuple[str, ...]:

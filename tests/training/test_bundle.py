@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import httpx
+import numpy as np
 import pytest
 from click.testing import Result
 from support.server import test_settings, threaded_server
@@ -15,6 +16,7 @@ from typer.testing import CliRunner
 from app.bundles.repository import open_bundle
 from app.cli.main import app
 from app.errors import InvalidRequest, TrainingRefused
+from app.evaluation.calibration import probabilities_at
 from app.training.configuration import read_configuration
 from app.training.finetune import finetune
 from app.training.watch import Watcher
@@ -63,7 +65,7 @@ def models(digits: Path, config: Path, tmp_path_factory: pytest.TempPathFactory)
 
 
 def test_the_server_answers_every_measured_picture_as_it_was_measured(models: Path, digits: Path) -> None:
-    """Class and probability, over HTTP, of every picture of the test side."""
+    """Class and calibrated probability, over HTTP, of every picture of the test side; the logits stay raw."""
     measured = rows(models / "digits" / "1" / "training" / "pred.sol", "\t")
 
     with threaded_server(test_settings(models)) as url:
@@ -77,6 +79,11 @@ def test_the_server_answers_every_measured_picture_as_it_was_measured(models: Pa
     assert [reply["class"] for reply in replies] == [row["PRED"] for row in measured]
     for reply, row in zip(replies, measured, strict=True):
         assert reply["probability"] == pytest.approx(float(row["prob"]), abs=2e-6)
+        temperature = open_bundle(models / "digits" / "1").manifest.calibration.temperature
+        logits = np.array([each["logit"] for each in reply["top_k"]])
+        assert temperature > 1.0
+        assert reply["probability"] == pytest.approx(probabilities_at(logits, temperature).max(), abs=1e-6)
+        assert reply["probability"] != pytest.approx(probabilities_at(logits).max(), abs=1e-4)
 
 
 def test_the_bundle_says_what_was_done(models: Path, digits: Path) -> None:
