@@ -65,7 +65,7 @@ def models(digits: Path, config: Path, tmp_path_factory: pytest.TempPathFactory)
 
 
 def test_the_server_answers_every_measured_picture_as_it_was_measured(models: Path, digits: Path) -> None:
-    """Class and calibrated probability, over HTTP, of every picture of the test side; the logits stay raw."""
+    """Class and probability, over HTTP, of every picture of the test side."""
     measured = rows(models / "digits" / "1" / "training" / "pred.sol", "\t")
 
     with threaded_server(test_settings(models)) as url:
@@ -79,11 +79,31 @@ def test_the_server_answers_every_measured_picture_as_it_was_measured(models: Pa
     assert [reply["class"] for reply in replies] == [row["PRED"] for row in measured]
     for reply, row in zip(replies, measured, strict=True):
         assert reply["probability"] == pytest.approx(float(row["prob"]), abs=2e-6)
-        temperature = open_bundle(models / "digits" / "1").manifest.calibration.temperature
-        logits = np.array([each["logit"] for each in reply["top_k"]])
-        assert temperature > 1.0
-        assert reply["probability"] == pytest.approx(probabilities_at(logits, temperature).max(), abs=1e-6)
-        assert reply["probability"] != pytest.approx(probabilities_at(logits).max(), abs=1e-4)
+
+
+def test_the_server_divides_by_the_temperature_and_shows_the_raw_logits(
+    models: Path, digits: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(models / "digits" / "1", tmp_path / "sure" / "1")
+    shutil.copytree(models / "digits" / "1", tmp_path / "unsure" / "1")
+    manifest = tmp_path / "unsure" / "1" / "model.toml"
+    manifest.write_text(manifest.read_text("utf-8") + "\n[calibration]\ntemperature = 2.5\n", "utf-8")
+    picture = next((digits / "3").glob("*.png")).read_bytes()
+
+    with threaded_server(test_settings(tmp_path)) as url:
+        sure, unsure = (
+            httpx.post(f"{url}/predict?model={name}", content=picture).json()["top_k"]
+            for name in ("sure", "unsure")
+        )
+
+    logits = np.array([each["logit"] for each in unsure])
+    assert logits.tolist() == [each["logit"] for each in sure]
+    assert [each["probability"] for each in sure] == pytest.approx(
+        probabilities_at(logits).tolist(), abs=1e-6
+    )
+    assert [each["probability"] for each in unsure] == pytest.approx(
+        probabilities_at(logits, 2.5).tolist(), abs=1e-6
+    )
 
 
 def test_the_bundle_says_what_was_done(models: Path, digits: Path) -> None:
