@@ -19,6 +19,8 @@ LinesideError
 │   ├── ManifestInvalid     the manifest or the folder is wrong
 │   ├── WeightsRefused      the weight file is unreadable or does not fit the architecture
 │   └── SelfTestFailed      loaded, but does not answer as it should
+├── TrainingRefused         the folder, the configuration or the disk keeps a network from being trained
+├── TrainingStopped         ended on request, with everything kept that is needed to go on
 └── SettingsInvalid         a knob is unknown or out of range
 
 Status codes live in one table in app/api. Messages name the fix and are shown to the sender, so
@@ -146,6 +148,14 @@ class WeightsRefused(BundleRefused):
 
 class SelfTestFailed(BundleRefused):
     """It loaded, but the sum rule or the golden images do not hold on this machine."""
+
+
+class TrainingRefused(LinesideError):
+    """The folder, the configuration, the starting weights or the disk are not fit for training."""
+
+
+class TrainingStopped(LinesideError):
+    """Ended on request before its last epoch; the message says how to go on."""
 
 
 class SettingsInvalid(LinesideError):

@@ -70,6 +70,13 @@ class GoldenTable(Table):
     """Largest accepted difference of any class's probability."""
 
 
+class CalibrationTable(Table):
+    """How sure the model may be."""
+
+    temperature: Annotated[float, Strict(), Field(allow_inf_nan=False, ge=0.01, le=100)] = 1.0
+    """Probabilities are softmax(logits / temperature); fitted on pictures that were not trained on."""
+
+
 class Manifest(Table):
     """model.toml."""
 
@@ -91,6 +98,7 @@ class Manifest(Table):
     """Language -> class -> what people read; a class without a label is shown by its name."""
     evidence: EvidenceTable = Field(default_factory=EvidenceTable)
     golden: GoldenTable = Field(default_factory=GoldenTable)
+    calibration: CalibrationTable = Field(default_factory=CalibrationTable)
 
     @field_validator("display")
     @classmethod
@@ -152,6 +160,7 @@ KNOWN_KEYS: Keys = {
     "preprocess": frozenset(PreprocessTable.model_fields),
     "evidence": frozenset(EvidenceTable.model_fields),
     "golden": frozenset(GoldenTable.model_fields),
+    "calibration": frozenset(CalibrationTable.model_fields),
     **{f"head:{kind}": frozenset(table.model_fields) for kind, table in HEAD_TABLES.items()},
     **{f"step:{name}": frozenset(table.model_fields) for name, table in STEP_TABLES.items()},
 }

@@ -136,6 +136,9 @@ def write_manifest(manifest: Manifest) -> str:
         "[golden]",
         f"tolerance = {_toml(manifest.golden.tolerance)}  # of any class's probability",
     ]
+    if manifest.calibration.temperature != 1.0:
+        about = "probabilities are softmax(logits / temperature)"
+        lines += ["", "[calibration]", f"temperature = {_toml(manifest.calibration.temperature)}  # {about}"]
     for language, labels in manifest.display.items():
         lines += [
             "",

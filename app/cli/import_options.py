@@ -111,19 +111,28 @@ class Options:
         """<name>/<version>/ for the new bundle; raises InvalidRequest or ManifestInvalid."""
         if self.out is None:
             raise InvalidRequest("say where the bundle goes: --out models/NAME (or --dry-run to only look)")
-        if VERSION.fullmatch(self.out.name):
-            folder = self.out
-        else:
-            taken = [0]
-            if self.out.is_dir():
-                taken += [int(entry.name) for entry in self.out.iterdir() if VERSION.fullmatch(entry.name)]
-            folder = self.out / str(max(taken) + 1)
-        place_of(folder)
-        if folder.exists():
-            raise InvalidRequest(
-                f"{folder.parent.name}/{folder.name} exists already; a version is never overwritten"
-            )
-        return folder
+        return free_place(self.out)
+
+
+def free_place(out: Path) -> Path:
+    """<name>/<version>/ for a new bundle, from models/NAME (the next version) or models/NAME/3.
+
+    Raises:
+        InvalidRequest, ManifestInvalid: it is taken, or no place for a bundle.
+    """
+    if VERSION.fullmatch(out.name):
+        folder = out
+    else:
+        taken = [0]
+        if out.is_dir():
+            taken += [int(entry.name) for entry in out.iterdir() if VERSION.fullmatch(entry.name)]
+        folder = out / str(max(taken) + 1)
+    place_of(folder)
+    if folder.exists():
+        raise InvalidRequest(
+            f"{folder.parent.name}/{folder.name} exists already; a version is never overwritten"
+        )
+    return folder
 
 
 def _from_toml(path: Path) -> tuple[Geometry, Normalisation]:

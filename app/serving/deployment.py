@@ -133,8 +133,8 @@ class Deployment:
         return Inference(logits, evidence, answer.batch_size, answer.queue_s, answer.run_s)
 
     def scores(self, logits: NDArray[np.float32]) -> tuple[ClassScore, ...]:
-        """All classes, the most probable first; equal logits in class order."""
-        probabilities = softmax(logits)
+        """All classes, the most probable first; equal logits in class order. The logits stay as they are."""
+        probabilities = softmax(logits / self.bundle.manifest.calibration.temperature)
         order = np.argsort(-logits, kind="stable")
         return tuple(
             ClassScore(self.classes[i], int(i), float(probabilities[i]), float(logits[i])) for i in order

@@ -1,0 +1,84 @@
+"""What a training leaves behind, as plain values: enough for a bundle, and for any report.
+
+Knows no screens and writes nothing.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.bundles.manifest import Manifest
+from app.nets.servable import Servable
+from app.training.configuration import Configuration
+from app.training.folder import File, Side
+from app.training.work import Epoch
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """One picture of the folder and what became of it."""
+
+    file: File
+    side: Side | None
+    """None: damaged."""
+    group: str | None
+    digest: str
+    """SHA-256 of the file; empty where it could not be read."""
+    damage: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What the kept network answers to one side, on the engine that serves, in float32."""
+
+    side: Side
+    files: tuple[File, ...]
+    labels: NDArray[np.int64]
+    """(N,)."""
+    logits: NDArray[np.float32]
+    """(N, K)."""
+
+    @property
+    def accuracy(self) -> float:
+        """Share of the pictures whose class was named."""
+        return float((self.logits.argmax(1) == self.labels).mean())
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """Everything that one run of `finetune` made and saw."""
+
+    configuration: Configuration
+    manifest: Manifest
+    servable: Servable
+    """With the kept weights, on the CPU, in eval mode."""
+    origin: str
+    """What the trunk began from."""
+    placed: tuple[Placed, ...]
+    history: tuple[Epoch, ...]
+    validation: Measured
+    test: Measured | None
+    seconds: float
+
+    @property
+    def kept(self) -> Epoch:
+        """The epoch whose weights these are."""
+        if self.configuration.training.keep == "last":
+            return self.history[-1]
+        return min(self.history, key=lambda epoch: (epoch.validation_loss, epoch.number))
+
+    @property
+    def temperature(self) -> float:
+        """Fitted on the validation set; 1.0 where it was not wanted."""
+        return self.manifest.calibration.temperature
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """In the order of the outputs."""
+        return self.manifest.classes
+
+    @property
+    def damaged(self) -> tuple[Placed, ...]:
+        """Pictures that were passed over."""
+        return tuple(each for each in self.placed if each.damage is not None)

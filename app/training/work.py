@@ -1,0 +1,176 @@
+"""The folder in which a training keeps what it needs to go on after a kill at any moment.
+
+tensors + where it stands -> state.safetensors, one file by one rename -> the same again
+
+Numbers and JSON only; nothing in it can run code. What was half written by a killed process is never looked
+at and removed by the next one. One process at a time holds the folder.
+"""
+
+import fcntl
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import safetensors
+import safetensors.torch
+from torch import Tensor
+
+from app.bundles.files import write_atomically
+from app.errors import TrainingRefused
+
+STATE_FILE: Final = "state.safetensors"
+LOCK_FILE: Final = "lock"
+BEST: Final = "best-{:04}.safetensors"
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """One line of history.csv."""
+
+    number: int
+    """From 1."""
+    learning_rate: float
+    """Of its last step."""
+    training_loss: float
+    """Mean over the epoch's augmented pictures, while the weights moved."""
+    validation_loss: float
+    """Mean cross-entropy in nats after it, without smoothing or class weights."""
+    validation_accuracy: float
+    seconds: float
+
+
+@dataclass(slots=True)
+class Standing:
+    """Where a training stands: between two steps."""
+
+    epoch: int = 0
+    """The one that runs, from 0."""
+    step: int = 0
+    """Batches of it that are done."""
+    loss_sum: float = 0.0
+    """Over the pictures of these batches."""
+    seconds: float = 0.0
+    """Of this epoch, over all processes that worked on it."""
+    history: list[Epoch] = field(default_factory=list)
+    best_epoch: int | None = None
+    """Number of the epoch whose weights lie in best-NNNN.safetensors."""
+    scaler: dict[str, float] = field(default_factory=dict)
+    """Of float16's loss scaling."""
+
+    def close_epoch(self, epoch: Epoch) -> None:
+        """The epoch is done and measured; the next one stands before its first step."""
+        self.history.append(epoch)
+        self.epoch, self.step, self.loss_sum, self.seconds = epoch.number, 0, 0.0, 0.0
+
+
+class Work:
+    """The folder, held by this process."""
+
+    def __init__(self, folder: Path, identity: str) -> None:
+        self.folder = folder
+        self._identity = identity
+
+    def save(
+        self, standing: Standing, tensors: Mapping[str, Tensor], best: Mapping[str, Tensor] | None
+    ) -> None:
+        """All or nothing, also through a power cut; raises TrainingRefused where the disk is full.
+
+        The best weights come first, under a name of their own; the state that speaks of them follows, and
+        only then those go that no state speaks of.
+        """
+        if best is not None and standing.best_epoch is not None:
+            name = BEST.format(standing.best_epoch)
+            if not (self.folder / name).exists():
+                self._write(name, safetensors.torch.save(dict(best)))
+        note = {"identity": self._identity, "standing": json.dumps(asdict(standing))}
+        self._write(STATE_FILE, safetensors.torch.save(dict(tensors), note))
+        for path in self.folder.glob("best-*.safetensors"):
+            if standing.best_epoch is None or path.name != BEST.format(standing.best_epoch):
+                path.unlink(missing_ok=True)
+
+    def load(self) -> tuple[Standing, dict[str, Tensor]] | None:
+        """None where nothing was saved.
+
+        Raises:
+            TrainingRefused: it is of another configuration or folder, or damaged.
+        """
+        path = self.folder / STATE_FILE
+        if not path.exists():
+            return None
+        anew = f"--restart throws it away ({path.parent})"
+        try:
+            with safetensors.safe_open(path, "pt") as file:
+                note = file.metadata() or {}
+                if note.get("identity") != self._identity:
+                    raise TrainingRefused(
+                        "an interrupted training of this name used another configuration or other photographs; "
+                        f"run that command again to finish it, or {anew}"
+                    )
+                tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 - no mapping
+            standing = _standing(json.loads(note["standing"]))
+        except (safetensors.SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
+            raise TrainingRefused(f"the interrupted training cannot be read ({error}); {anew}") from error
+        return standing, tensors
+
+    def load_best(self, number: int) -> dict[str, Tensor]:
+        """The weights of this epoch; raises TrainingRefused."""
+        try:
+            return safetensors.torch.load_file(self.folder / BEST.format(number))
+        except (safetensors.SafetensorError, OSError) as error:
+            raise TrainingRefused(
+                f"the weights of epoch {number} are gone from {self.folder}; --restart begins anew"
+            ) from error
+
+    def _write(self, name: str, data: bytes) -> None:
+        try:
+            write_atomically(self.folder / name, data)
+        except OSError as error:
+            raise TrainingRefused(
+                f"{name} ({len(data) / 2**20:.0f} MiB) cannot be written to {self.folder}: {error.strerror}. What was saved "
+                "before is whole; make room and run the same command again"
+            ) from error
+
+
+def _standing(values: dict[str, Any]) -> Standing:
+    return Standing(**(values | {"history": [Epoch(**each) for each in values["history"]]}))
+
+
+@contextmanager
+def held(folder: Path, identity: str, *, restart: bool) -> Iterator[Work]:
+    """The folder for this process alone, made where it is not there.
+
+    Raises:
+        TrainingRefused: another process trains there, or it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / LOCK_FILE).open("w")
+    except OSError as error:
+        raise TrainingRefused(f"{folder} cannot be made: {error.strerror}") from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise TrainingRefused(f"another process is training in {folder}") from error
+        work = Work(folder, identity)
+        for path in folder.glob(".*.writing-*"):  # of a process that was killed while it wrote
+            path.unlink(missing_ok=True)
+        if restart:
+            _remove_states(folder)
+        yield work
+
+
+def clear(folder: Path) -> None:
+    """Removes what a training wrote there, and the folder where nothing else lies in it."""
+    _remove_states(folder)
+    (folder / LOCK_FILE).unlink(missing_ok=True)
+    with suppress(OSError):
+        folder.rmdir()
+
+
+def _remove_states(folder: Path) -> None:
+    for path in (folder / STATE_FILE, *folder.glob("best-*.safetensors")):
+        path.unlink(missing_ok=True)
