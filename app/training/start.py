@@ -22,8 +22,9 @@ from app.checkpoints.weights import read_weights
 from app.domain import NetworkSpec
 from app.errors import ManifestInvalid, TrainingRefused, WeightsRefused
 from app.nets.architectures import get_architecture
-from app.nets.fitting import fitted, fitting_architectures
+from app.nets.fitting import fitted
 from app.nets.naming import BATCH_COUNTER
+from app.nets.recognition import fitting_architectures
 from app.nets.servable import Servable, build_servable
 
 NOTHING = "none: fresh weights. On few photographs this ends far below a pretrained network"
