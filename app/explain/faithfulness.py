@@ -3,7 +3,7 @@
 image (h, w, 3) uint8 + map -> deletion, insertion -> images -> (the network) -> curve -> Curve with its area
 
 Deletion takes the strongest pixels away first: the faster the probability falls, the better the map. Insertion
-begins with nothing and puts the strongest back first. Petsiuk et al. 2018, "RISE", sec. 4.2. An area alone means
+begins with nothing and puts the strongest back first. Petsiuk et al. 2018, "RISE". An area alone means
 nothing: a network that gives up at any change has a small one for every map, so the same is done with the map's
 own cells in random order. Knows no network; the caller predicts.
 """
@@ -131,7 +131,7 @@ def curve(probabilities: Sequence[float], *, pixels: int, steps: int = DEFAULT_S
 def average_drop(whole: Sequence[float], masked: Sequence[float]) -> float:
     """By how much the probability falls when only the map's part is left, a share of it, mean over images.
 
-    A rise counts as no drop (Chattopadhay et al. 2018, "Grad-CAM++", sec. 4.1). Probabilities above 0.
+    A rise counts as no drop (Chattopadhay et al. 2018, "Grad-CAM++"). Probabilities above 0.
     """
     before, after = np.asarray(whole, dtype=np.float64), np.asarray(masked, dtype=np.float64)
     return float(((before - after).clip(min=0.0) / before).mean())

@@ -5,8 +5,8 @@ image -> coarse -> the whole image without detail
 image + another + weight (h, w) -> blended -> one fading into the other
 
 Filled from its surroundings, a region leaves nothing behind, not even the colour of its ink, which a blur would
-keep; and no edge appears that was not there, which grey or black would draw (Petsiuk et al. 2018, "RISE", sec.
-4.2; Rong et al. 2022, "ROAD", fill from neighbours for the same reason).
+keep; and no edge appears that was not there, which grey or black would draw (Petsiuk et al. 2018, "RISE", begin
+from a blurred picture for that reason; Rong et al. 2022, "ROAD", fill from the neighbours as is done here).
 """
 
 import numpy as np

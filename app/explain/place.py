@@ -38,22 +38,16 @@ def place_of(
         picture: its size in pixels.
         expected: the manifest's region of interest.
     """
-    if not evidence.values.size:
-        return Place(centroid=None, positive_fraction=0.0, share_inside=None)
-    positive = refined(finite(evidence.values)).clip(min=0.0)
-    total = positive.sum()
-    if total <= np.finfo(np.float32).tiny:  # rounding, not evidence
+    positive = positive_evidence(evidence)
+    if positive is None:
         return Place(centroid=None, positive_fraction=evidence.positive_fraction, share_inside=None)
-    x_edges = _edges(positive.shape[1], evidence.values.shape[1], cell_to_picture.scale_x / picture.width)
-    x_edges += cell_to_picture.offset_x / picture.width
-    y_edges = _edges(positive.shape[0], evidence.values.shape[0], cell_to_picture.scale_y / picture.height)
-    y_edges += cell_to_picture.offset_y / picture.height
-    by_column, by_row = positive.sum(axis=0) / total, positive.sum(axis=1) / total
+    x_edges, y_edges = edges_on_picture(positive, evidence, cell_to_picture, picture)
+    by_column, by_row = positive.sum(axis=0), positive.sum(axis=1)
     share = None
     if expected is not None:
-        across = _covered(x_edges, expected.x0, expected.x1)
-        down = _covered(y_edges, expected.y0, expected.y1)
-        share = min(float((positive * across * down[:, None]).sum() / total), 1.0)
+        across = covered(x_edges, expected.x0, expected.x1)
+        down = covered(y_edges, expected.y0, expected.y1)
+        share = min(float((positive * across * down[:, None]).sum()), 1.0)
     return Place(
         centroid=(
             float((by_column * (x_edges[1:] + x_edges[:-1])).sum() / 2),
@@ -64,12 +58,32 @@ def place_of(
     )
 
 
-def _edges(samples: int, cells: int, scale: float) -> NDArray[np.float64]:
-    """The samples' edges along one axis, (samples + 1,), `scale` to a cell."""
-    return np.linspace(0.0, cells * scale, samples + 1)
+def positive_evidence(evidence: EvidenceMap) -> NDArray[np.float64] | None:
+    """The share of the positive evidence in every sample of the refined map; they add up to 1.
+
+    Returns:
+        (samples, samples) over the extent of the grid; None where nothing speaks for the class.
+    """
+    if not evidence.values.size:
+        return None
+    positive = refined(finite(evidence.values)).clip(min=0.0)
+    total = positive.sum()
+    return None if total <= np.finfo(np.float32).tiny else np.asarray(positive / total)
 
 
-def _covered(edges: NDArray[np.float64], begin: float, end: float) -> NDArray[np.float64]:
+def edges_on_picture(
+    samples: NDArray[np.float64], evidence: EvidenceMap, cell_to_picture: Affine, picture: Size
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Where the samples' edges lie, as fractions of the picture: across (columns + 1,), down (rows + 1,)."""
+    (high, wide), (rows, columns) = samples.shape, evidence.values.shape
+    a = cell_to_picture
+    return (
+        (np.linspace(0.0, columns, wide + 1) * a.scale_x + a.offset_x) / picture.width,
+        (np.linspace(0.0, rows, high + 1) * a.scale_y + a.offset_y) / picture.height,
+    )
+
+
+def covered(edges: NDArray[np.float64], begin: float, end: float) -> NDArray[np.float64]:
     """How much of each interval between neighbouring edges lies inside, 0..1: a box need not end on a sample."""
     overlap = np.minimum(edges[1:], end) - np.maximum(edges[:-1], begin)
     return np.asarray((overlap / np.diff(edges)).clip(0.0, 1.0))
