@@ -98,6 +98,16 @@ def test_margins_are_even_and_nothing_touches_the_edge() -> None:
     assert foot >= 12
 
 
+def test_a_note_that_has_no_room_beside_its_caption_stands_below_it() -> None:
+    """Neither is written over the other."""
+    short, long = (
+        pixels(render_panels([Panel(PICTURE, caption=caption, note="99.8 %")], columns=1, style=STYLE))
+        for caption in ("boar", "a castrate, I think")
+    )
+
+    assert 10 <= long.shape[0] - short.shape[0] <= 30
+
+
 def test_a_comparison_has_a_column_for_each_model_and_a_row_for_each_picture() -> None:
     rows = [(f"{name}.jpg", [Panel(PICTURE, heat(1.0), "boar", "98 %"), Panel(PICTURE)]) for name in "abc"]
 
