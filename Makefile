@@ -62,6 +62,18 @@ bench-overload: .venv/.dev ## ten times the capacity for five seconds; prints wh
 bench-threads: .venv/.dev ## how torch's threads should wait, alone and beside a busy neighbour
 	$(BIN)/python bench/threads.py
 
+.PHONY: bench-drawing
+bench-drawing: .venv/.dev ## what drawing an overlay costs, and what it is made of
+	OMP_NUM_THREADS=1 $(BIN)/python bench/drawing.py
+
+.PHONY: pointing-game
+pointing-game: .venv/.dev ## where the demo model's maps lie against the painted cue, per alignment
+	$(BIN)/python -m app.demo.pointing
+
+.PHONY: docs-pictures
+docs-pictures: .venv/.dev ## draw the pictures of docs/img/ anew, from paintings and the demo model
+	$(BIN)/python -m app.demo.showcase
+
 .PHONY: demo-model
 demo-model: .venv/.dev ## paint carcasses and train models/carcass-demo/1 anew
 	$(BIN)/python -m app.demo

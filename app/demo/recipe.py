@@ -116,13 +116,13 @@ def make_demo_model(repository: Path, say: Say) -> Made:
 
     servable = build_servable(model.network_spec()).to(memory_format=torch.channels_last)
     for epoch, loss in enumerate(train(servable, training), start=1):
-        score = evaluate(servable, validation)
+        score = evaluate(servable, validation).score()
         say(
             f"{time.perf_counter() - started:4.0f} s  epoch {epoch}/{EPOCHS}  loss {loss:.4f}  validation {score}"
         )
     servable.eval()
 
-    score = evaluate(servable, test)
+    score = evaluate(servable, test).score()
     if score.accuracy < REQUIRED.accuracy or score.pointing < REQUIRED.pointing:
         raise BundleRefused(f"the new demo model is not good enough: {score}; required: {REQUIRED}")
     folder = repository / MODEL / str(VERSION)

@@ -54,6 +54,22 @@ def cell_to_input(input_size: Size, grid: Size, *, margin_cells: float) -> Affin
     return Affine(scale_x, margin_cells * scale_x, scale_y, margin_cells * scale_y)
 
 
+def cell_to_input_by_receptive_field(*, stride: float, first_centre: float, margin_cells: float) -> Affine:
+    """From grid coordinates to the network's input pixels: every cell at the centre of what it looks at.
+
+    Args:
+        stride: input pixels from one cell of the trunk to the next.
+        first_centre: input pixels from the input's edge to the centre of the trunk's first cell.
+        margin_cells: cells of the trunk's grid by which this one lies inside it, on each side.
+
+    `cell_to_input` lays the grid over the whole input instead, which moves a ResNet's cells by up to half a cell;
+    docs/adr/0005 has what was measured. For a head that resamples the grid there are no such cells: use that one.
+    Source: Araujo, Norris, Sim 2019, Computing Receptive Fields of Convolutional Neural Networks, eq. 4.
+    """
+    edge = first_centre + (margin_cells - 0.5) * stride
+    return Affine(stride, edge, stride, edge)
+
+
 def field_of_view(input_size: Size, input_to_picture: Affine) -> tuple[float, float, float, float]:
     """The rectangle of the picture that the network saw: x0, y0, x1, y1 in the picture's pixels."""
     a = input_to_picture

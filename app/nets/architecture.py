@@ -97,8 +97,25 @@ class Architecture:
         """Feature cells for an input of this size; zero where it is too small."""
         return Size(self._cells(input_size.height), self._cells(input_size.width))
 
+    @cached_property
+    def first_centre(self) -> float:
+        """Input pixels from the input's edge to the centre of what the first cell looks at; cell i: + i * stride.
+
+        Convolutions that are not among the windows are padded evenly and move nothing. 0.5, the middle of the
+        first pixel, where every window is padded.
+        """
+        centre, step = 0.5, 1
+        for window in self._windows:
+            centre += ((window.kernel - 1) / 2 - window.padding) * step
+            step *= window.stride
+        return centre
+
+    @property
+    def _windows(self) -> tuple[Window, ...]:
+        return self.windows or HALVINGS[self.stride]
+
     def _cells(self, side: int) -> int:
-        for window in self.windows or HALVINGS[self.stride]:
+        for window in self._windows:
             side = window.cells(side)
             if side < 1:
                 return 0

@@ -44,7 +44,7 @@ def servable(bundle: Bundle) -> Servable:
 
 def measured(servable: Servable, bundle: Bundle, seeds: Sequence[int]) -> Score:
     """Painted anew, so the painter and the network are tested together."""
-    return evaluate(servable, paint_set(one_class_each(seeds), bundle.geometry))
+    return evaluate(servable, paint_set(one_class_each(seeds), bundle.geometry)).score()
 
 
 def test_demo_model_names_the_class_and_looks_at_the_cue(servable: Servable, bundle: Bundle) -> None:

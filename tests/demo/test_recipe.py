@@ -1,9 +1,10 @@
 """What the recipe promises about its parts."""
 
 import numpy as np
+import pytest
 import torch
 
-from app.demo.evaluation import evaluate, peak
+from app.demo.evaluation import alignments, evaluate, place
 from app.demo.painted_set import every_class, one_class_each, paint_set
 from app.demo.painter import paint
 from app.demo.recipe import manifest, train, varied
@@ -48,14 +49,35 @@ def test_moved_picture_repeats_its_border() -> None:
     assert torch.equal(varied(images), images)
 
 
-def test_peak_is_a_pixel_of_the_painting() -> None:
-    """The cell's middle, brought back through stride and resize."""
-    evidence = torch.zeros(27, 36)
-    evidence[20, 22] = 1
+def test_a_map_on_the_cue_points_at_it_by_the_alignment_that_put_it_there() -> None:
+    """One cell of 4 x 4 input pixels, brought back through the resize; the other rule lies 1.5 pixels beside it."""
+    to_painting = Affine(scale_x=768 / 144, scale_y=574 / 108)
+    places = alignments(build_servable(manifest().network_spec()))
+    heat = np.zeros((27, 36), np.float32)
+    heat[20, 22] = 1
+    x, y = 88.5 * 768 / 144, 80.5 * 574 / 108
+    mask = np.zeros((574, 768), np.bool_)
+    mask[round(y) - 3 : round(y) + 3, round(x) - 3 : round(x) + 3] = True
 
-    row, column = peak(evidence, 4, Affine(scale_x=768 / 144, scale_y=574 / 108))
+    aligned = place(heat, places["receptive_field"].then(to_painting), mask)
+    stretched = place(heat, places["half_pixel"].then(to_painting), mask)
 
-    assert (row, column) == (int(80.5 * 574 / 108), int(88.5 * 768 / 144))
+    assert aligned.is_pointing
+    assert not stretched.is_pointing
+    assert aligned.peak == pytest.approx((0, 0), abs=0.5)
+    assert stretched.peak == pytest.approx((8, 8), abs=0.6)
+    assert aligned.hottest == pytest.approx((0, 0), abs=1)
+    assert 0 < stretched.share_inside < aligned.share_inside < 1
+
+
+def test_a_map_without_evidence_points_nowhere() -> None:
+    """And divides by nothing."""
+    nowhere = place(
+        -np.ones((3, 3), np.float32), Affine(scale_x=10, scale_y=10), np.zeros((30, 30), np.bool_)
+    )
+
+    assert not nowhere.is_pointing
+    assert nowhere.share_inside == 0.0
 
 
 def test_score_of_an_untrained_network_is_poor() -> None:
@@ -63,7 +85,7 @@ def test_score_of_an_untrained_network_is_poor() -> None:
     torch.manual_seed(0)
     painted = paint_set(one_class_each(range(9)), manifest().geometry())
 
-    score = evaluate(build_servable(manifest().network_spec()), painted)
+    score = evaluate(build_servable(manifest().network_spec()), painted).score()
 
     assert score.count == 9
     assert score.accuracy < 0.7

@@ -6,7 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.domain import Affine, Size
-from app.explain.maps import cell_to_input, class_activation_map, field_of_view, softmax
+from app.explain.maps import (
+    cell_to_input,
+    cell_to_input_by_receptive_field,
+    class_activation_map,
+    field_of_view,
+    softmax,
+)
 
 
 def test_map_and_bias_add_up_to_the_logit() -> None:
@@ -57,6 +63,24 @@ def test_cells_with_their_margin_tile_the_input(height: int, width: int, cell: i
 
     assert (to_input.scale_x, to_input.scale_y) == pytest.approx((cell, cell))
     assert (to_input.offset_x, to_input.offset_y) == pytest.approx((margin * cell, margin * cell))
+
+
+@pytest.mark.parametrize("margin", [0.0, 1.0, 1.5])
+def test_a_receptive_fields_cell_is_centred_on_what_it_looks_at(margin: float) -> None:
+    """Cell i of a ResNet looks at pixel 32 i, whose middle is half a pixel further; a margin shifts whole cells."""
+    to_input = cell_to_input_by_receptive_field(stride=32, first_centre=0.5, margin_cells=margin)
+
+    for cell in range(5):
+        centre = 32 * (cell + margin) + 0.5
+        assert to_input.scale_x * (cell + 0.5) + to_input.offset_x == pytest.approx(centre)
+        assert to_input.scale_y * (cell + 0.5) + to_input.offset_y == pytest.approx(centre)
+
+
+def test_both_alignments_agree_where_windows_neither_overlap_nor_pad() -> None:
+    """Patches of 32 x 32 pixels, as in ConvNeXt: the cells tile the input by either rule."""
+    tiled = cell_to_input(Size(224, 224), Size(7, 7), margin_cells=0)
+
+    assert cell_to_input_by_receptive_field(stride=32, first_centre=16.0, margin_cells=0) == tiled
 
 
 def test_affines_chain_in_the_order_they_are_applied() -> None:

@@ -17,14 +17,14 @@ from torch.nn import functional
 from app.domain import Affine, Crop, EncodedPicture, Geometry, Resize, Size
 from app.images.colormaps import Colormap, color_table
 from app.images.decode import Picture, decode
-from app.images.heat import Normalization, normalized, upsampled
+from app.images.heat import Normalization, upsampled
 from app.images.overlay import MediaType, render_overlay
 from app.images.preprocess import preprocess
 
 WIDTH, HEIGHT = 140, 98
 WHOLE = (0.0, 0.0, float(WIDTH), float(HEIGHT))
 SEVEN = Affine(scale_x=WIDTH / 7, scale_y=HEIGHT / 7)
-NORMALIZATIONS: tuple[Normalization, ...] = get_args(Normalization)
+NORMALIZATIONS: tuple[Normalization, ...] = ("max", "minmax", "signed")
 COLORMAPS: tuple[Colormap, ...] = get_args(Colormap)
 
 
@@ -148,6 +148,21 @@ def test_nothing_is_drawn_outside_the_maps_own_extent() -> None:
     assert heat.max() == 0
 
 
+def test_outer_cells_reach_the_border_that_is_nearer_than_half_a_cell() -> None:
+    """A ResNet's cells are centred on pixel 32 i: no cell is nearer to the last 15 of 224 pixels than the last one."""
+    cells = Affine(scale_x=20, offset_x=-9.5, scale_y=14, offset_y=-6.5)
+
+    assert (change(drawn(np.ones((7, 7), np.float32), cells=cells)) > 0).all()
+
+
+def test_only_part_of_the_map_is_the_same_as_all_of_it() -> None:
+    """Rows and columns without evidence are skipped, and nobody can tell."""
+    heat = one_hot(2, 4) + one_hot(3, 5, value=2.0)
+    faint = heat + np.float32(1e-6)
+
+    assert np.abs(drawn(heat) - drawn(faint)).max() <= 1
+
+
 def test_a_field_of_view_beside_the_picture_draws_nothing() -> None:
     pixels = drawn(one_hot(3, 3), field_of_view=(500.0, 500.0, 600.0, 600.0))
 
@@ -208,23 +223,6 @@ def test_a_map_without_evidence_leaves_the_picture_plain(normalization: Normaliz
 
 def test_a_flat_map_has_nothing_to_show_between_its_least_and_most() -> None:
     assert change(drawn(np.full((7, 7), 4.0, np.float32), normalization="minmax")).max() == 0
-
-
-@given(
-    heat=arrays.arrays(np.float32, (4, 5), elements=st.floats(width=32)),
-    normalization=st.sampled_from(NORMALIZATIONS),
-)
-@settings(max_examples=200, deadline=None)
-def test_levels_are_bounded_whatever_the_numbers(
-    heat: NDArray[np.float32], normalization: Normalization
-) -> None:
-    levels = normalized(heat, normalization)
-
-    assert levels.dtype == np.float32
-    assert np.isfinite(levels).all()
-    assert levels.min() >= (-1.0 if normalization == "signed" else 0.0)
-    assert levels.max() <= 1.0
-    assert (levels[~np.isfinite(heat)] == 0).all()
 
 
 def test_one_bad_cell_does_not_hide_the_others() -> None:
@@ -331,16 +329,19 @@ def test_a_large_picture_is_drawn_smaller_with_the_heat_in_the_same_place() -> N
     assert abs(y - 150) < 2
 
 
-def test_an_elongated_picture_keeps_a_pixel_of_its_shorter_side() -> None:
+@pytest.mark.parametrize("size", [(9000, 2), (2, 9000)])
+def test_an_elongated_picture_keeps_a_pixel_of_its_shorter_side(size: tuple[int, int]) -> None:
+    width, height = size
+
     pixels = drawn(
         np.ones((7, 7), np.float32),
-        grey_picture(9000, 2),
-        Affine(scale_x=9000 / 7, scale_y=2 / 7),
-        (0.0, 0.0, 9000.0, 2.0),
+        grey_picture(width, height),
+        Affine(scale_x=width / 7, scale_y=height / 7),
+        (0.0, 0.0, float(width), float(height)),
         max_side=300,
     )
 
-    assert pixels.shape == (1, 300, 3)
+    assert sorted(pixels.shape) == [1, 3, 300]
 
 
 def test_the_picture_itself_is_not_drawn_on() -> None:
