@@ -17,6 +17,10 @@ Anchor = Literal[
 EvidenceKind = Literal["exact", "gradient", "none"]
 """exact: logit = bias + mean(evidence) with a constant bias; gradient: through the head alone, the bias
 depends on the image; none: the head gives no map."""
+Method = Literal["cam", "gradcam", "hirescam", "xgradcam", "gradcam++", "layercam", "eigencam"]
+"""How a map is made; docs/explanations.md says what each means."""
+Score = Literal["logit", "probability"]
+"""What of a class a map explains."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +151,59 @@ class NetworkSpec:
     input_size: Size
     head: HeadSpec = field(default_factory=LinearHead)
     normalisation: Normalisation = field(default_factory=Normalisation)
+
+
+# --- questions ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The one number, of those that the network says of a picture, which is explained."""
+
+    class_index: int | None = None
+    """None: the predicted class."""
+    score: Score = "logit"
+    against: int | None = None
+    """Another class: its logit is taken off, and what is explained is the margin between the two."""
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """What one image is asked beyond logits and evidence."""
+
+    target: Target = field(default_factory=Target)
+    method: Method = "layercam"
+    layers: tuple[str, ...] = ()
+    """A map of each is wanted."""
+    channels_of: str | None = None
+    """The channels of this layer that contribute most are wanted."""
+    channel_count: int = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Channels:
+    """A layer's feature maps that speak most for the target, the strongest first."""
+
+    layer: str
+    indices: NDArray[np.int64]
+    """(k,)"""
+    contributions: NDArray[np.float32]
+    """(k,): gradient times activation, summed over the cells; in the target's units."""
+    values: NDArray[np.float32]
+    """(k, rows, cols): the activations."""
+    total: float
+    """Contributions of all the layer's channels."""
+    count: int
+    """Of all the layer's channels."""
+
+
+@dataclass(frozen=True, slots=True)
+class Probed:
+    """What a probe found."""
+
+    maps: tuple[NDArray[np.float32], ...]
+    """(rows, cols) for each of its layers."""
+    channels: Channels | None = None
 
 
 # --- answers -----------------------------------------------------------------------------------

@@ -17,10 +17,14 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - its name everywhere
 from torch import Tensor, nn
 
-from app.domain import ConvCamHead, EvidenceKind, HeadSpec, LinearHead, MlpHead, OwnHead
+from app.domain import ConvCamHead, EvidenceKind, HeadSpec, LinearHead, Method, MlpHead, OwnHead
 from app.errors import ManifestInvalid
 
 Activation = Literal["relu", "hardswish"]
+
+AVERAGED: tuple[Method, ...] = ("cam", "gradcam", "hirescam", "xgradcam")
+"""Behind average pooling and one linear layer the gradient is the same at every cell, so these are one map
+(Selvaraju et al. 2017, section 3.1)."""
 
 
 class Head(nn.Module, ABC):
@@ -34,9 +38,19 @@ class Head(nn.Module, ABC):
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """(B, C, h', w') -> logits (B, K), evidence (B, K, h'', w'')."""
 
+    evidence_methods: tuple[Method, ...]
+    """What the literature calls this evidence, up to a constant factor; the first is its own name."""
+
+    def activations(self, features: Tensor) -> Tensor:
+        """What the evidence's cells are cells of: the features, or a layer of the head's own.
+
+        (B, C, h', w') -> (B, C', h'', w'').
+        """
+        return features
+
     @abstractmethod
-    def pooled_logits(self, features: Tensor) -> Tensor:
-        """The logits as the training script computes them, pooling first: (B, C, h', w') -> (B, K)."""
+    def pooled_logits(self, activations: Tensor) -> Tensor:
+        """The logits as the training script computes them, pooling first: (B, C', h'', w'') -> (B, K)."""
 
     @abstractmethod
     def bias_of(self, features: Tensor) -> Tensor:
@@ -53,6 +67,7 @@ class AverageLinear(Head):
 
     evidence_kind: EvidenceKind = "exact"
     margin_cells = 0.0
+    evidence_methods = AVERAGED
 
     def __init__(self, channels: int, class_count: int) -> None:
         super().__init__()
@@ -63,9 +78,9 @@ class AverageLinear(Head):
         evidence = at_every_cell(features, self.linear)
         return evidence.mean(dim=(2, 3)) + self.linear.bias, evidence
 
-    def pooled_logits(self, features: Tensor) -> Tensor:
+    def pooled_logits(self, activations: Tensor) -> Tensor:
         """(B, C, h', w') -> (B, K)."""
-        logits: Tensor = self.linear(features.mean(dim=(2, 3)))
+        logits: Tensor = self.linear(activations.mean(dim=(2, 3)))
         return logits
 
     def bias_of(self, features: Tensor) -> Tensor:  # noqa: ARG002 - the same for every image
@@ -82,6 +97,7 @@ class ConvCam(Head):
     """
 
     evidence_kind: EvidenceKind = "exact"
+    evidence_methods = AVERAGED
 
     def __init__(self, channels: int, class_count: int, *, kernel_size: int, conv_channels: int) -> None:
         super().__init__()
@@ -91,12 +107,16 @@ class ConvCam(Head):
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """(B, C, h', w') -> logits (B, K), evidence (B, K, h' - k + 1, w' - k + 1)."""
-        evidence = at_every_cell(F.relu(self.conv(features)), self.linear)
+        evidence = at_every_cell(self.activations(features), self.linear)
         return evidence.mean(dim=(2, 3)) + self.linear.bias, evidence
 
-    def pooled_logits(self, features: Tensor) -> Tensor:
-        """(B, C, h', w') -> (B, K)."""
-        logits: Tensor = self.linear(F.relu(self.conv(features)).mean(dim=(2, 3)))
+    def activations(self, features: Tensor) -> Tensor:
+        """(B, C, h', w') -> (B, conv_channels, h' - k + 1, w' - k + 1), the convolution's, not negative."""
+        return F.relu(self.conv(features))
+
+    def pooled_logits(self, activations: Tensor) -> Tensor:
+        """(B, conv_channels, h'', w'') -> (B, K)."""
+        logits: Tensor = self.linear(activations.mean(dim=(2, 3)))
         return logits
 
     def bias_of(self, features: Tensor) -> Tensor:  # noqa: ARG002 - the same for every image
@@ -114,6 +134,7 @@ class AverageMlp(Head):
 
     evidence_kind: EvidenceKind = "gradient"
     margin_cells = 0.0
+    evidence_methods = ("gradcam", "hirescam", "xgradcam")
 
     def __init__(
         self, channels: int, class_count: int, *, hidden: Sequence[int], activation: Activation = "relu"
@@ -131,9 +152,9 @@ class AverageMlp(Head):
         evidence = torch.einsum("bkc,bchw->bkhw", gradient @ linears[0].weight, features)
         return logits, evidence
 
-    def pooled_logits(self, features: Tensor) -> Tensor:
+    def pooled_logits(self, activations: Tensor) -> Tensor:
         """(B, C, h', w') -> (B, K)."""
-        return _through(self._linears(), features.mean(dim=(2, 3)), self.activation)[0]
+        return _through(self._linears(), activations.mean(dim=(2, 3)), self.activation)[0]
 
     def bias_of(self, features: Tensor) -> Tensor:
         """(B, K): the layers' biases, carried through each image's own slopes."""
@@ -156,6 +177,7 @@ class FlattenMlp(Head):
 
     evidence_kind: EvidenceKind = "gradient"
     margin_cells = 0.0
+    evidence_methods = ("hirescam",)
 
     def __init__(self, channels: int, class_count: int, *, cells: int, hidden: Sequence[int]) -> None:
         super().__init__()
@@ -167,23 +189,24 @@ class FlattenMlp(Head):
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """(B, C, h', w') -> logits (B, K), evidence (B, K, cells, cells)."""
         linears = self._linears()
-        pooled = self._pooled(features)
+        pooled = self.activations(features)
         logits, tangents = _through(linears, pooled.flatten(1), "relu")
         gradient, _ = _gradient_and_bias(linears, tangents)
         return logits, self.cells**2 * self._evidence(gradient, pooled, linears[0])
 
-    def pooled_logits(self, features: Tensor) -> Tensor:
-        """(B, C, h', w') -> (B, K)."""
-        return _through(self._linears(), self._pooled(features).flatten(1), "relu")[0]
+    def activations(self, features: Tensor) -> Tensor:
+        """(B, C, h', w') -> (B, C, cells, cells)."""
+        return F.adaptive_avg_pool2d(features, self.cells)
+
+    def pooled_logits(self, activations: Tensor) -> Tensor:
+        """(B, C, cells, cells) -> (B, K)."""
+        return _through(self._linears(), activations.flatten(1), "relu")[0]
 
     def bias_of(self, features: Tensor) -> Tensor:
         """(B, K): the layers' biases, carried through the ReLUs that are open for each image."""
         linears = self._linears()
-        _, tangents = _through(linears, self._pooled(features).flatten(1), "relu")
+        _, tangents = _through(linears, self.activations(features).flatten(1), "relu")
         return _gradient_and_bias(linears, tangents)[1]
-
-    def _pooled(self, features: Tensor) -> Tensor:
-        return F.adaptive_avg_pool2d(features, self.cells)
 
     def _evidence(self, gradient: Tensor, pooled: Tensor, first: nn.Linear) -> Tensor:
         """Gradient at the first layer's output (B, K, J), its input (B, C, n, n) -> (B, K, n, n).
@@ -215,6 +238,7 @@ class NormalisedLinear(Head):
 
     evidence_kind: EvidenceKind = "gradient"
     margin_cells = 0.0
+    evidence_methods = ("cam",)
 
     def __init__(self, channels: int, class_count: int, *, epsilon: float) -> None:
         super().__init__()
@@ -229,9 +253,9 @@ class NormalisedLinear(Head):
         evidence = at_every_cell(centred * self.norm.weight[:, None, None], self.linear)
         return evidence.mean(dim=(2, 3)) + self.bias_of(features), evidence
 
-    def pooled_logits(self, features: Tensor) -> Tensor:
+    def pooled_logits(self, activations: Tensor) -> Tensor:
         """(B, C, h', w') -> (B, K)."""
-        logits: Tensor = self.linear(self.norm(features.mean(dim=(2, 3))))
+        logits: Tensor = self.linear(self.norm(activations.mean(dim=(2, 3))))
         return logits
 
     def bias_of(self, features: Tensor) -> Tensor:  # noqa: ARG002 - the same for every image
@@ -248,6 +272,7 @@ class PointwiseAverage(Head):
 
     evidence_kind: EvidenceKind = "exact"
     margin_cells = 0.0
+    evidence_methods = AVERAGED
 
     def __init__(self, channels: int, class_count: int, *, relu: bool) -> None:
         super().__init__()
@@ -257,16 +282,20 @@ class PointwiseAverage(Head):
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """(B, C, h', w') -> logits (B, K), evidence (B, K, h', w')."""
         if self.relu:
-            evidence = F.relu(self.conv(features))
+            evidence = self.activations(features)
             return evidence.mean(dim=(2, 3)), evidence
         evidence = F.conv2d(features, self.conv.weight)
         return evidence.mean(dim=(2, 3)) + self.bias_of(features), evidence
 
-    def pooled_logits(self, features: Tensor) -> Tensor:
-        """(B, C, h', w') -> (B, K); SqueezeNet itself pools last."""
+    def activations(self, features: Tensor) -> Tensor:
+        """The map itself where there is a ReLU, (B, K, h', w'); the features where there is none."""
+        return F.relu(self.conv(features)) if self.relu else features
+
+    def pooled_logits(self, activations: Tensor) -> Tensor:
+        """(B, C', h', w') -> (B, K); SqueezeNet itself pools last."""
         if self.relu:
-            return F.relu(self.conv(features)).mean(dim=(2, 3))
-        logits: Tensor = self.conv(features.mean(dim=(2, 3), keepdim=True)).flatten(1)
+            return activations.mean(dim=(2, 3))
+        logits: Tensor = self.conv(activations.mean(dim=(2, 3), keepdim=True)).flatten(1)
         return logits
 
     def bias_of(self, features: Tensor) -> Tensor:  # noqa: ARG002 - the same for every image
