@@ -16,6 +16,8 @@ from torch import Tensor
 from app.domain import Method
 
 TINY = torch.finfo(torch.float32).tiny
+ROUNDING = 1e-5
+"""Of what is added up; a few hundred float32 terms are off by less."""
 
 
 def gradcam(activations: Tensor, gradient: Tensor) -> Tensor:
@@ -25,8 +27,15 @@ def gradcam(activations: Tensor, gradient: Tensor) -> Tensor:
 
 
 def hirescam(activations: Tensor, gradient: Tensor) -> Tensor:
-    """Draelos and Carin 2020 (arXiv 2011.08891): every cell by its own gradient."""
-    return _cells(activations) * (gradient * activations).sum(dim=1)
+    """Draelos and Carin 2020 (arXiv 2011.08891): every cell by its own gradient.
+
+    Where a cell's channels cancel to rounding, the cell says nothing. So it is before a layer normalisation
+    (ConvNeXt): what follows does not change when a cell's channels all grow, so gradient times activation is zero.
+    """
+    products = gradient * activations
+    total = products.sum(dim=1)
+    is_rounding = total.abs() <= ROUNDING * products.abs().sum(dim=1)
+    return _cells(activations) * torch.where(is_rounding, 0.0, total)
 
 
 def xgradcam(activations: Tensor, gradient: Tensor) -> Tensor:

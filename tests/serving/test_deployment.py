@@ -63,6 +63,7 @@ async def deployed(
         max_entries=4,
         max_bytes=1000,
         max_image_pixels=1000,
+        max_view_pixels=1000,
         worker_stall_s=worker_stall_s,
         on_batch=lambda _size: None,
     )

@@ -15,9 +15,8 @@ Their faults, of which our maps have none (versions 1.5.7, 0.5.0, 0.9.0):
 
 import logging
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from collections.abc import Iterator
 
 import numpy as np
 import pytorch_grad_cam
