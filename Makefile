@@ -58,6 +58,10 @@ test-gpu: .venv/.dev ## needs a CUDA device
 bench-overload: .venv/.dev ## ten times the capacity for five seconds; prints what happened
 	PYTHONPATH=tests $(BIN)/python bench/overload.py
 
+.PHONY: bench-explain
+bench-explain: .venv/.dev ## what an explanation costs beside a prediction, ResNet-50 on the CPU
+	PYTHONPATH=tests $(BIN)/python bench/explain.py
+
 .PHONY: bench-threads
 bench-threads: .venv/.dev ## how torch's threads should wait, alone and beside a busy neighbour
 	$(BIN)/python bench/threads.py

@@ -17,6 +17,12 @@ Anchor = Literal[
 EvidenceKind = Literal["exact", "gradient", "none"]
 """exact: logit = bias + mean(evidence) with a constant bias; gradient: through the head alone, the bias
 depends on the image; none: the head gives no map."""
+Method = Literal["cam", "gradcam", "hirescam", "xgradcam", "gradcam++", "layercam", "eigencam"]
+"""How a map is made; docs/explanations.md says what each means."""
+Score = Literal["logit", "probability"]
+"""What of a class a map explains."""
+View = Literal["input", "full"]
+"""input: what the manifest's steps leave of a picture; full: all of it, at the same scale."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +182,59 @@ class NetworkSpec:
     normalisation: Normalisation = field(default_factory=Normalisation)
 
 
+# --- questions ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The one number, of those that the network says of a picture, which is explained."""
+
+    class_index: int | None = None
+    """None: the predicted class."""
+    score: Score = "logit"
+    against: int | None = None
+    """Another class: its logit is taken off, and what is explained is the margin between the two."""
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """What one image is asked beyond logits and evidence."""
+
+    target: Target = field(default_factory=Target)
+    method: Method = "layercam"
+    layers: tuple[str, ...] = ()
+    """A map of each is wanted."""
+    channels_of: str | None = None
+    """The channels of this layer that contribute most are wanted."""
+    channel_count: int = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Channels:
+    """A layer's feature maps that speak most for the target, the strongest first."""
+
+    layer: str
+    indices: NDArray[np.int64]
+    """(k,)"""
+    contributions: NDArray[np.float32]
+    """(k,): gradient times activation, summed over the cells; in the target's units."""
+    values: NDArray[np.float32]
+    """(k, rows, cols): the activations."""
+    total: float
+    """Contributions of all the layer's channels."""
+    count: int
+    """Of all the layer's channels."""
+
+
+@dataclass(frozen=True, slots=True)
+class Probed:
+    """What a probe found."""
+
+    maps: tuple[NDArray[np.float32], ...]
+    """(rows, cols) for each of its layers."""
+    channels: Channels | None = None
+
+
 # --- answers -----------------------------------------------------------------------------------
 
 
@@ -246,23 +305,54 @@ class Prediction:
 
 @dataclass(frozen=True, slots=True)
 class EvidenceMap:
-    """One class's map over the grid of cells: logit = bias + mean(values)."""
+    """One map over a grid of cells."""
 
     values: NDArray[np.float32]
-    """(rows, cols), logit units, signed."""
-    bias: float
+    """(rows, cols), in `unit`, signed."""
+    bias: float | None
+    """What the rule adds to the mean; None where there is no rule."""
     positive_fraction: float
     """Share of cells that speak for the class."""
     status: Literal["ok", "no_positive_evidence"]
+    unit: Literal["logit", "probability", "activation"] = "logit"
+    rule: Literal["logit = bias + mean(values)", "margin = bias + mean(values)"] | None = (
+        "logit = bias + mean(values)"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ClassMap:
+    """One of several classes' maps, in the unit of all."""
+
+    target: ClassScore
+    map: EvidenceMap
+
+
+@dataclass(frozen=True, slots=True)
+class LayerMap:
+    """One layer's map and where its cells lie."""
+
+    layer: str
+    map: EvidenceMap
+    cell_to_picture: Affine
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureMaps:
+    """The channels of one layer that contribute most and where their cells lie."""
+
+    channels: Channels
+    cell_to_picture: Affine
 
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
     """The answer to POST /explain, beside its prediction."""
 
-    method: str
+    method: Method
     kind: EvidenceKind
-    equivalent_to: tuple[str, ...]
+    """Of the model's evidence."""
+    equivalent_to: tuple[Method, ...]
     layer: str
     target: ClassScore
     map: EvidenceMap
@@ -271,3 +361,16 @@ class Explanation:
     field_of_view: tuple[float, float, float, float]
     """What the network saw of the picture, x0, y0, x1, y1 in its pixels."""
     input_size: Size
+    score: Score = "logit"
+    against: ClassScore | None = None
+    view: View = "input"
+    classes: tuple[ClassMap, ...] = ()
+    layers_method: Method | None = None
+    layers: tuple[LayerMap, ...] = ()
+    feature_maps: FeatureMaps | None = None
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether the map's rule holds, with a bias that is the same for every picture."""
+        return self.kind == "exact" and self.map.rule is not None

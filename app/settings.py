@@ -76,6 +76,9 @@ class Settings(BaseSettings):
     max_image_megapixels: Annotated[float, Field(gt=0, le=89)] = 50.0
     """Largest picture, told from its header. Pillow itself stops at 89 megapixels."""
 
+    max_view_megapixels: Annotated[float, Field(gt=0, le=16)] = 1.0
+    """Largest whole picture for `view=full`, after the manifest's resizing; twenty times 224 x 224, and as long."""
+
     max_overlay_side_px: PositiveInt = 1600
     """Overlays of larger pictures are drawn this large; nobody looks at a 50-megapixel heat map."""
 
@@ -119,6 +122,11 @@ class Settings(BaseSettings):
     def max_image_pixels(self) -> int:
         """Picture limit in pixels."""
         return int(self.max_image_megapixels * 1_000_000)
+
+    @property
+    def max_view_pixels(self) -> int:
+        """Limit of a whole picture in pixels."""
+        return int(self.max_view_megapixels * 1_000_000)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -129,6 +129,7 @@ class Wiring:
             max_entries=settings.max_queue_entries,
             max_bytes=settings.max_queue_bytes,
             max_image_pixels=settings.max_image_pixels,
+            max_view_pixels=settings.max_view_pixels,
             worker_stall_s=settings.worker_stall_s,
             on_batch=self.metrics.batch_observer(proved.bundle.name),
         )

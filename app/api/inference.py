@@ -5,27 +5,23 @@ Order matters: the query is checked, the model found and room taken before a byt
 
 import asyncio
 import base64
-import io
 import time
 from collections.abc import Coroutine
 from dataclasses import asdict
 from typing import Annotated, Any, Literal, TypeVar, cast
 from urllib.parse import quote
 
-import numpy as np
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from app.api.context import CLIENT_LEFT, RequestContext, context_of
+from app.api.explaining import asked, check_one_array, explanation_reply, npy
 from app.api.negotiation import preferred
 from app.api.problems import MEDIA_TYPE as PROBLEM_MEDIA_TYPE
 from app.api.schemas import (
     ClassScoreReply,
     ExplainQuery,
     ExplainReply,
-    ExplanationReply,
-    GeometryReply,
-    GridReply,
     ImageReply,
     ModelReply,
     PictureQuery,
@@ -33,11 +29,10 @@ from app.api.schemas import (
     PredictionReply,
     PredictQuery,
     ProblemReply,
-    TargetReply,
     TimingsReply,
 )
 from app.api.upload import ClientLeft, client_left, read_picture
-from app.domain import ClassScore, EncodedPicture, Explanation, Prediction
+from app.domain import ClassScore, EncodedPicture, Prediction
 from app.errors import DeadlineExceeded, InvalidRequest
 from app.serving.service import OverlayStyle, Service, Ticket
 from app.settings import Settings
@@ -130,9 +125,12 @@ async def predict(request: Request, query: Annotated[PredictQuery, Query()]) -> 
     summary="Classify one picture and show the evidence",
 )
 async def explain(request: Request, query: Annotated[ExplainQuery, Query()]) -> Response:
-    """The prediction, the class activation map in logit units, and its overlay on the original picture.
+    """The prediction, a map of the evidence for one class, and its overlay on the original picture.
 
-    Costs what `/predict` costs: the map is what the logits are averaged from.
+    The default map, contrasts (`against`), probabilities and all classes cost what `/predict` costs: the map is what
+    the logits are averaged from. Other methods take a gradient through the head alone; `layers` and `feature_maps`
+    one backward pass. `application/x-npy` is float32, (rows, columns); (classes, rows, columns) with `classes`,
+    (k, rows, columns) with `feature_maps`, the layer's own map with one of `layers`.
     """
     settings: Settings = request.app.state.settings
     service: Service = request.app.state.service
@@ -147,24 +145,24 @@ async def explain(request: Request, query: Annotated[ExplainQuery, Query()]) -> 
         max_side_px=settings.max_overlay_side_px,
     )
     with _admit(service, settings, context, query) as ticket:
-        target = None if query.target is None else ticket.deployment.class_index(query.target)
+        plan = ticket.deployment.plan(asked(query))
+        if kind == NPY:
+            check_one_array(plan)
         body = await _read(request, ticket, settings)
         prediction, explanation = await _unless_client_left(
             request,
             service.explain(
-                ticket, body, top_k=query.top_k, target=target, overlay=None if kind == NPY else overlay
+                ticket, body, top_k=query.top_k, plan=plan, overlay=None if kind == NPY else overlay
             ),
         )
     context.answered(prediction)
     if kind == NPY:
-        buffer = io.BytesIO()
-        np.save(buffer, explanation.map.values, allow_pickle=False)
-        return Response(buffer.getvalue(), media_type=NPY, headers=_headers(prediction))
+        return Response(npy(explanation), media_type=NPY, headers=_headers(prediction))
     if kind != JSON:
         assert prediction.cam is not None  # noqa: S101 - an overlay was asked for
         return Response(prediction.cam.data, media_type=kind, headers=_headers(prediction))
     reply = ExplainReply(
-        **_prediction_fields(prediction), explanation=_explanation_reply(explanation, prediction)
+        **_prediction_fields(prediction), explanation=explanation_reply(explanation, prediction)
     )
     return _json(reply, prediction)
 
@@ -261,36 +259,4 @@ def _picture_reply(picture: EncodedPicture) -> PictureReply:
         width=picture.width,
         height=picture.height,
         data=base64.b64encode(picture.data).decode("ascii"),
-    )
-
-
-def _explanation_reply(explanation: Explanation, prediction: Prediction) -> ExplanationReply:
-    evidence_map = explanation.map
-    to_picture = explanation.cell_to_picture
-    rows, columns = evidence_map.values.shape
-    return ExplanationReply(
-        method="cam",
-        evidence=explanation.kind,
-        exact=explanation.kind == "exact",
-        equivalent_to=list(explanation.equivalent_to),
-        layer=explanation.layer,
-        target=TargetReply(**_score_fields(explanation.target)),
-        grid=GridReply(
-            shape=(rows, columns),
-            values=evidence_map.values.tolist(),
-            bias=evidence_map.bias,
-            positive_fraction=evidence_map.positive_fraction,
-            status=evidence_map.status,
-        ),
-        geometry=GeometryReply(
-            input=(explanation.input_size.height, explanation.input_size.width),
-            original=(prediction.image.height, prediction.image.width),
-            cell_to_original=(
-                to_picture.scale_x,
-                to_picture.offset_x,
-                to_picture.scale_y,
-                to_picture.offset_y,
-            ),
-            field_of_view=explanation.field_of_view,
-        ),
     )

@@ -66,6 +66,7 @@ def _describe(model: Model, catalogue: Catalogue) -> ModelDescription:
     if deployment is None:
         return description
     bundle, engine, proof = deployment.bundle, deployment.engine, deployment.proof
+    abilities = deployment.abilities
     golden = None
     if proof.golden is not None and bundle.golden is not None:
         golden = GoldenReply(
@@ -83,6 +84,9 @@ def _describe(model: Model, catalogue: Catalogue) -> ModelDescription:
             "display": bundle.manifest.display,
             "input": (engine.input_size.height, engine.input_size.width),
             "evidence": engine.evidence_kind,
+            "methods": list(abilities.methods),
+            "layers": list(abilities.layers) if abilities.probe_methods else [],
+            "can_view_full": abilities.can_view,
             "sum_rule_error": proof.sum_rule_error,
             "device": engine.device,
             "precision": engine.precision,

@@ -5,6 +5,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
 from app import __version__
+from app.domain import EvidenceKind, Method, Score, View
+from app.explain.plan import MOST_CHANNELS
 
 # --- queries -----------------------------------------------------------------------------------
 
@@ -41,7 +43,54 @@ class ExplainQuery(PictureQuery):
     target: Annotated[
         str | None, Field(description="Class to explain, by name or index; the default is the predicted one.")
     ] = None
-    method: Annotated[Literal["cam"], Field(description="How the map is made.")] = "cam"
+    method: Annotated[
+        Method | None,
+        Field(
+            description="How the map is made; the default is the model's own evidence, `cam` for most. "
+            "`GET /models/{name}` lists what a model can give. With `layers`: how the layers' maps are made, "
+            "`layercam` (default), `hirescam` or `gradcam`."
+        ),
+    ] = None
+    score: Annotated[
+        Score,
+        Field(description="What of the target is explained: its logit, or its probability to first order."),
+    ] = "logit"
+    against: Annotated[
+        str | None,
+        Field(
+            description="Another class, by name or index: the map then splits the margin between the target's "
+            "logit and this one's; what speaks for both cancels."
+        ),
+    ] = None
+    classes: Annotated[
+        str | None,
+        Field(
+            description="`all`, `topN` (`top3`) or classes with commas between: one map for each, on one scale."
+        ),
+    ] = None
+    layers: Annotated[
+        str | None,
+        Field(
+            description="`all`, or layers with commas between: a map of each, for one forward and one backward "
+            "pass. `GET /models/{name}` lists them."
+        ),
+    ] = None
+    feature_maps: Annotated[
+        str | None,
+        Field(
+            description="A layer: its channels that contribute most to the target, with their activations."
+        ),
+    ] = None
+    k: Annotated[
+        int | None, Field(ge=1, le=MOST_CHANNELS, description="How many feature maps; 16 when not given.")
+    ] = None
+    view: Annotated[
+        View,
+        Field(
+            description="`full`: the map of the whole picture, at the manifest's scale but without its crops. The "
+            "target's numbers are then those of the whole picture; the prediction stays the plain one."
+        ),
+    ] = "input"
     format: Annotated[
         Literal["jpeg", "png", "webp"], Field(description="Of the overlay inside a JSON reply.")
     ] = "jpeg"
@@ -155,21 +204,47 @@ class PredictionReply(Reply):
 
 
 class TargetReply(ClassScoreReply):
-    """The class that is explained."""
+    """The class that is explained; with `view=full`, its numbers on the whole picture."""
 
-    score: Annotated[Literal["logit"], Field(description="What the map adds up to.")] = "logit"
+    score: Annotated[
+        Literal["logit", "probability", "margin"], Field(description="What the map is a map of.")
+    ]
+    against: Annotated[
+        ClassScoreReply | None, Field(description="The class whose logit the margin takes off.")
+    ] = None
 
 
 class GridReply(Reply):
-    """The map: numbers in logit units, one per cell, signed."""
+    """The map: numbers, one per cell, signed."""
 
     shape: tuple[int, int]
     values: list[list[float]]
-    unit: Literal["logit"] = "logit"
-    bias: float
-    rule: Literal["logit = bias + mean(values)"] = "logit = bias + mean(values)"
+    unit: Annotated[
+        Literal["logit", "probability", "activation"],
+        Field(
+            description="activation: of `eigencam`, which is of no class. The mean of a map in logit or probability "
+            "is what its layer contributes, to first order."
+        ),
+    ]
+    bias: Annotated[float | None, Field(description="null where there is no rule.")]
+    rule: Annotated[
+        Literal["logit = bias + mean(values)", "margin = bias + mean(values)"] | None,
+        Field(description="What the numbers add up to; null where a method keeps only a part of them."),
+    ]
     positive_fraction: Annotated[float, Field(description="Share of cells that speak for the class.")]
-    status: Literal["ok", "no_positive_evidence"]
+    status: Annotated[
+        Literal["ok", "no_positive_evidence"],
+        Field(description="no_positive_evidence: nothing to draw; the numbers say what speaks against."),
+    ]
+
+
+CellToOriginal = Annotated[
+    tuple[float, float, float, float],
+    Field(
+        description="[scale_x, offset_x, scale_y, offset_y]: cell (row, column) begins at "
+        "x = scale_x * column + offset_x, y = scale_y * row + offset_y in the picture's pixels."
+    ),
+]
 
 
 class GeometryReply(Reply):
@@ -177,33 +252,94 @@ class GeometryReply(Reply):
 
     input: Annotated[tuple[int, int], Field(description="Network input, [height, width].")]
     original: Annotated[tuple[int, int], Field(description="Picture, [height, width].")]
-    cell_to_original: Annotated[
-        tuple[float, float, float, float],
-        Field(
-            description="[scale_x, offset_x, scale_y, offset_y]: cell (row, column) begins at "
-            "x = scale_x * column + offset_x, y = scale_y * row + offset_y in the picture's pixels."
-        ),
-    ]
+    cell_to_original: CellToOriginal
     field_of_view: Annotated[
         tuple[float, float, float, float],
         Field(description="What the network saw of the picture: [x0, y0, x1, y1] in its pixels."),
     ]
 
 
+class ClassMapReply(Reply):
+    """One class's map."""
+
+    target: ClassScoreReply
+    grid: GridReply
+
+
+class ClassMapsReply(Reply):
+    """Maps of several classes, comparable number by number."""
+
+    scale: Annotated[
+        float, Field(description="The largest absolute value in any of them; draw all of them against it.")
+    ]
+    maps: list[ClassMapReply]
+
+
+class LayerMapReply(Reply):
+    """One layer's map and where its cells lie."""
+
+    layer: str
+    grid: GridReply
+    cell_to_original: CellToOriginal
+
+
+class LayerMapsReply(Reply):
+    """Maps by depth, from the picture on."""
+
+    method: Method
+    maps: list[LayerMapReply]
+
+
+class ChannelReply(Reply):
+    """One feature map."""
+
+    channel: Annotated[int, Field(description="Its index in the layer.")]
+    contribution: Annotated[
+        float,
+        Field(
+            description="Gradient times activation over all cells, in the target's unit; at the last layer of an "
+            "averaging head the weight times the pooled activation."
+        ),
+    ]
+    values: Annotated[list[list[float]], Field(description="Its activations.")]
+
+
+class FeatureMapsReply(Reply):
+    """The channels of one layer that contribute most, the strongest first."""
+
+    layer: str
+    shape: tuple[int, int]
+    channel_count: Annotated[int, Field(description="Of the whole layer.")]
+    total: Annotated[float, Field(description="What all of the layer's channels contribute.")]
+    channels: list[ChannelReply]
+    cell_to_original: CellToOriginal
+
+
 class ExplanationReply(Reply):
     """Why."""
 
-    method: Literal["cam"]
+    method: Method
     evidence: Annotated[
-        Literal["exact", "gradient", "none"],
-        Field(description="exact: the rule holds with a constant bias; gradient: through the head alone."),
+        EvidenceKind,
+        Field(
+            description="The model's own: exact, the rule holds with a constant bias; gradient, through the head alone."
+        ),
     ]
-    exact: bool
-    equivalent_to: list[str]
-    layer: str
+    exact: Annotated[
+        bool, Field(description="The grid's rule holds, with a bias that is the same for every picture.")
+    ]
+    equivalent_to: Annotated[
+        list[Method], Field(description="Methods that give this very map here, up to a constant factor.")
+    ]
+    layer: Annotated[str, Field(description="Whose cells the grid's cells are.")]
+    view: View
     target: TargetReply
     grid: GridReply
     geometry: GeometryReply
+    classes: Annotated[ClassMapsReply | None, Field(description="When `classes` were asked for.")]
+    layers: Annotated[LayerMapsReply | None, Field(description="When `layers` were asked for.")]
+    feature_maps: Annotated[FeatureMapsReply | None, Field(description="When `feature_maps` were asked for.")]
+    warnings: list[str]
 
 
 class ExplainReply(PredictionReply):
@@ -249,6 +385,14 @@ class ModelDescription(Reply):
     ] = None
     input: Annotated[tuple[int, int] | None, Field(description="[height, width]")] = None
     evidence: Literal["exact", "gradient", "none"] | None = None
+    methods: Annotated[
+        list[Method] | None,
+        Field(description="What `method` of /explain may name; the first is the default."),
+    ] = None
+    layers: Annotated[
+        list[str] | None, Field(description="What `layers` and `feature_maps` of /explain may name.")
+    ] = None
+    can_view_full: Annotated[bool | None, Field(description="Whether `view=full` is answered.")] = None
     sum_rule_error: float | None = None
     device: str | None = None
     precision: str | None = None

@@ -70,6 +70,7 @@ def print_architectures(*, as_json: bool) -> None:
                 "family": a.family,
                 "evidence": a.evidence_kind,
                 "head": "linear" if a.own_head is None else "own",
+                "layers": list(a.layers),
                 "extra": a.extra,
                 "summary": a.summary,
             }

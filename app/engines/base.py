@@ -7,14 +7,14 @@ server can run converted models without it. Knows no files, queues or class name
 """
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from app.domain import EvidenceKind, Size
+from app.domain import EvidenceKind, Method, Probe, Probed, Size
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +63,62 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Lets go of the weights; `run` is an error afterwards. May be called twice."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeOutput:
+    """The answers to one batch of probes."""
+
+    logits: NDArray[np.float32]
+    """(B, K)."""
+    evidence: NDArray[np.float32]
+    """(B, K, h', w') in logit units."""
+    answers: tuple[Probed, ...]
+    """B of them."""
+
+
+@runtime_checkable
+class ProbingEngine(Engine, Protocol):
+    """An engine that can also be asked what its layers say, and can look at pictures of any size."""
+
+    @property
+    def evidence_methods(self) -> tuple[Method, ...]:
+        """What the evidence is called, up to a constant factor; the first is its own name."""
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Those that can be asked, from the picture on; `target_layer` is one of them."""
+
+    @property
+    def probe_methods(self) -> tuple[Method, ...]:
+        """The maps that a probe can ask for."""
+
+    def probe(self, images: NDArray[np.uint8], probes: Sequence[Probe]) -> ProbeOutput:
+        """(B, h, w, 3) uint8 RGB, a probe each -> their answers. Safe from many threads."""
+
+    def view(self, image: NDArray[np.uint8]) -> EngineOutput:
+        """(h, w, 3) uint8 RGB of any size -> its answers, as a batch of one. Safe from many threads.
+
+        Raises:
+            InvalidRequest: too small to leave a cell.
+        """
+
+
+EVIDENCE_METHODS: dict[EvidenceKind, tuple[Method, ...]] = {
+    "exact": ("cam", "gradcam", "hirescam", "xgradcam"),
+    "gradient": ("cam",),
+    "none": (),
+}
+"""For engines that do not say; a gradient's own name is known to its head alone."""
+
+
+def evidence_methods(engine: Engine) -> tuple[Method, ...]:
+    """What an engine's evidence is called; the first is its own name."""
+    return (
+        engine.evidence_methods
+        if isinstance(engine, ProbingEngine)
+        else EVIDENCE_METHODS[engine.evidence_kind]
+    )
 
 
 def warm_up(engine: Engine, batch_sizes: Iterable[int]) -> dict[int, float]:

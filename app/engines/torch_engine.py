@@ -7,6 +7,7 @@ threads fight over the cores, and share one GPU no faster. Knows nothing of queu
 """
 
 import re
+from collections.abc import Sequence
 from threading import Lock
 from typing import Final
 
@@ -15,9 +16,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from app.domain import EvidenceKind, Size
-from app.engines.base import EngineOutput
-from app.errors import SettingsInvalid
+from app.domain import EvidenceKind, Method, Probe, Size
+from app.engines.base import EngineOutput, ProbeOutput
+from app.errors import InvalidRequest, SettingsInvalid
+from app.nets.maps import FORMULAS
+from app.nets.probing import probed
 from app.nets.servable import Servable
 
 
@@ -68,6 +71,9 @@ class TorchEngine:
         self.evidence_kind: EvidenceKind = servable.evidence_kind
         self.margin_cells: float = servable.margin_cells
         self.target_layer: str = servable.target_layer
+        self.layers: tuple[str, ...] = servable.layers
+        self.evidence_methods: tuple[Method, ...] = servable.head.evidence_methods
+        self.probe_methods: tuple[Method, ...] = tuple(FORMULAS)
         self._device = torch.device(device)
         self._lock = lock
         self._staging: Tensor | None = None
@@ -82,17 +88,36 @@ class TorchEngine:
 
     def run(self, images: NDArray[np.uint8]) -> EngineOutput:
         """(B, h, w, 3) uint8 RGB -> logits (B, K), evidence (B, K, h', w'). Safe from many threads."""
-        height, width = self.input_size.height, self.input_size.width
-        if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != (height, width, 3):
-            raise ValueError(f"expected (B, {height}, {width}, 3) uint8, got {images.shape} {images.dtype}")
-        # torch shares the array's memory, and warns of arrays that may not be written to.
-        held = np.require(images, requirements=["C_CONTIGUOUS", "WRITEABLE"])
+        held = self._checked(images)
         with self._lock, torch.inference_mode():
-            if self._servable is None:
-                raise RuntimeError("the engine is closed")
-            logits, evidence = self._servable(self._on_device(torch.from_numpy(held)))
-            # On CUDA, .cpu() waits for the device; from there on the staging copy is free again.
-            return EngineOutput(logits=logits.cpu().numpy(), evidence=evidence.cpu().contiguous().numpy())
+            return self._run(held)
+
+    def view(self, image: NDArray[np.uint8]) -> EngineOutput:
+        """(h, w, 3) uint8 RGB of any size -> its answers, as a batch of one. Safe from many threads.
+
+        Raises:
+            InvalidRequest: too small to leave a cell.
+        """
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+            raise ValueError(f"expected (h, w, 3) uint8, got {image.shape} {image.dtype}")
+        with self._lock, torch.inference_mode():
+            servable = self._open()
+            least = servable.least_size
+            if image.shape[0] < least.height or image.shape[1] < least.width:
+                raise InvalidRequest(
+                    f"the whole picture becomes {image.shape[1]} x {image.shape[0]} pixels, too few for "
+                    f"{servable.spec.architecture}, which needs {least.width} x {least.height}; leave view away"
+                )
+            return self._run(_torchable(image[np.newaxis]))
+
+    def probe(self, images: NDArray[np.uint8], probes: Sequence[Probe]) -> ProbeOutput:
+        """(B, h, w, 3) uint8 RGB, a probe each -> their answers. Safe from many threads."""
+        held = self._checked(images)
+        with self._lock:
+            logits, evidence, answers = probed(self._open(), self._on_device(held), probes)
+            return ProbeOutput(
+                logits.cpu().numpy(), evidence.cpu().contiguous().numpy(), answers=tuple(answers)
+            )
 
     def close(self) -> None:
         """Lets go of the weights once no batch is running."""
@@ -100,15 +125,38 @@ class TorchEngine:
             self._servable = None
             self._staging = None
 
+    def _checked(self, images: NDArray[np.uint8]) -> Tensor:
+        height, width = self.input_size.height, self.input_size.width
+        if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != (height, width, 3):
+            raise ValueError(f"expected (B, {height}, {width}, 3) uint8, got {images.shape} {images.dtype}")
+        return _torchable(images)
+
+    def _open(self) -> Servable:
+        if self._servable is None:
+            raise RuntimeError("the engine is closed")
+        return self._servable
+
+    def _run(self, images: Tensor) -> EngineOutput:
+        logits, evidence = self._open()(self._on_device(images))
+        # On CUDA, .cpu() waits for the device; from there on the staging copy is free again.
+        return EngineOutput(logits=logits.cpu().numpy(), evidence=evidence.cpu().contiguous().numpy())
+
     def _on_device(self, images: Tensor) -> Tensor:
         if self._device.type == "cpu":
             return images
         count = images.shape[0]
+        if images.shape[1:3] != (self.input_size.height, self.input_size.width):
+            return images.to(self._device)  # the whole of a picture, now and then
         if self._staging is None or self._staging.shape[0] < count:
             self._staging = torch.empty(images.shape, dtype=torch.uint8, pin_memory=True)
         staged = self._staging[:count]
         staged.copy_(images)
         return staged.to(self._device, non_blocking=True)
+
+
+def _torchable(images: NDArray[np.uint8]) -> Tensor:
+    # torch shares the array's memory, and warns of arrays that may not be written to.
+    return torch.from_numpy(np.require(images, requirements=["C_CONTIGUOUS", "WRITEABLE"]))
 
 
 def use_threads(count: int | None) -> None:

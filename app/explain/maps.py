@@ -1,18 +1,19 @@
-"""Turns an engine's evidence into one class's map and says where it lies on the picture.
+"""Turns an engine's evidence into maps and says where they lie on the picture.
 
 evidence (K, h', w') + logits (K,) -> EvidenceMap; cell grid -> network input -> original picture
 
-Knows no networks and no pictures. Class activation map: Zhou et al. 2016, eq. 2; that Grad-CAM, HiResCAM
-and XGrad-CAM equal it on average pool + linear, up to the constant 1 / cells: Selvaraju et al. 2017, sec. 3.1.
+Every target is a weighted sum of logits, to first order, so its map is the same sum of the classes' maps: a
+contrast, a probability and all classes at once cost nothing and need no gradient. Knows no networks and no
+pictures. Class activation map: Zhou et al. 2016, eq. 2; that Grad-CAM, HiResCAM and XGrad-CAM equal it on average
+pool + linear, up to the constant 1 / cells: Selvaraju et al. 2017, sec. 3.1.
 """
+
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from app.domain import Affine, EvidenceMap, Size
-
-EQUIVALENT_METHODS = ("gradcam", "hirescam", "xgradcam")
-"""What `cam` also is, up to a constant factor, where the evidence is exact."""
+from app.domain import Affine, EvidenceMap, Size, Target
 
 
 def softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -23,23 +24,69 @@ def softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
     return np.asarray(exponents / exponents.sum(axis=-1, keepdims=True))
 
 
-def class_activation_map(
-    evidence: NDArray[np.float32], logits: NDArray[np.float32], class_index: int
-) -> EvidenceMap:
-    """Where the network found evidence for one class.
+def target_weights(logits: NDArray[np.float32], target: Target) -> NDArray[np.float64]:
+    """What each logit weighs in the target's gradient, (K,) -> (K,).
+
+    One for a logit; one and minus one for a margin; `p_c (e_c - p)` for the probability of class c.
+    """
+    index = int(logits.argmax()) if target.class_index is None else target.class_index
+    weights = np.zeros(logits.shape[0])
+    weights[index] = 1.0
+    if target.score == "probability":
+        probabilities = softmax(logits)
+        weights = probabilities[index] * (weights - probabilities)
+    if target.against is not None:
+        weights[target.against] -= 1.0
+    return weights
+
+
+def evidence_map(evidence: NDArray[np.float32], logits: NDArray[np.float32], target: Target) -> EvidenceMap:
+    """Where the network found evidence for the target.
 
     Args:
         evidence: (K, h', w') in logit units.
         logits: (K,).
-        class_index: 0..K-1.
+        target: its class is given.
     """
-    values = evidence[class_index]
+    assert target.class_index is not None  # noqa: S101 - the caller has seen the prediction
+    if target.score == "logit" and target.against is None:
+        values = evidence[target.class_index]
+        return measured(values, explained=float(logits[target.class_index]))
+    weights = target_weights(logits, target)
+    used = np.flatnonzero(weights)
+    values = np.tensordot(weights[used], evidence[used].astype(np.float64), axes=1).astype(np.float32)
+    if target.against is None:
+        return measured(values, unit="probability")
+    margin = float(logits[target.class_index]) - float(logits[target.against])
+    return measured(values, explained=margin, is_margin=True)
+
+
+def measured(
+    values: NDArray[np.float32],
+    *,
+    explained: float | None = None,
+    is_margin: bool = False,
+    unit: Literal["logit", "probability", "activation"] = "logit",
+) -> EvidenceMap:
+    """A map with what can be said of its numbers.
+
+    Args:
+        values: (rows, cols).
+        explained: the logit or margin that a bias and the map's mean add up to; None: there is no such rule.
+        is_margin: whether that is a margin.
+        unit: of the values.
+    """
     positive = values > 0
+    rule: Literal["logit = bias + mean(values)", "margin = bias + mean(values)"] | None = None
+    if explained is not None:
+        rule = "margin = bias + mean(values)" if is_margin else "logit = bias + mean(values)"
     return EvidenceMap(
         values=values,
-        bias=float(logits[class_index]) - float(values.mean(dtype=np.float64)),
+        bias=None if explained is None else explained - float(values.mean(dtype=np.float64)),
         positive_fraction=float(positive.mean()),
         status="ok" if positive.any() else "no_positive_evidence",
+        unit=unit,
+        rule=rule,
     )
 
 

@@ -15,6 +15,7 @@ from torch import nn
 
 from app.domain import EvidenceKind, Size
 from app.nets.heads import Head
+from app.nets.layers import earlier_layers
 from app.nets.naming import FC, HeadPlace
 
 
@@ -87,6 +88,11 @@ class Architecture:
     def evidence_kind(self) -> EvidenceKind:
         """Of its own head."""
         return "exact" if self.own_head is None else self.own_head.evidence_kind
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Layers of the trunk that can be looked at, from the picture on; the last is its end."""
+        return (*earlier_layers(self.name, self.family), self.target_layer)
 
     @cached_property
     def least_side(self) -> int:

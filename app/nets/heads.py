@@ -15,7 +15,11 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - its name everywhere
 from torch import Tensor, nn
 
-from app.domain import EvidenceKind
+from app.domain import EvidenceKind, Method
+
+AVERAGED: tuple[Method, ...] = ("cam", "gradcam", "hirescam", "xgradcam")
+"""Behind average pooling and one linear layer the gradient is the same at every cell, so these are one map
+(Selvaraju et al. 2017, section 3.1)."""
 
 
 class Head(nn.Module, ABC):
@@ -29,9 +33,19 @@ class Head(nn.Module, ABC):
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """(B, C, h', w') -> logits (B, K), evidence (B, K, h'', w'')."""
 
+    evidence_methods: tuple[Method, ...]
+    """What the literature calls this evidence, up to a constant factor; the first is its own name."""
+
+    def activations(self, features: Tensor) -> Tensor:
+        """What the evidence's cells are cells of: the features, or a layer of the head's own.
+
+        (B, C, h', w') -> (B, C', h'', w'').
+        """
+        return features
+
     @abstractmethod
-    def pooled_logits(self, features: Tensor) -> Tensor:
-        """The logits as the training script computes them, pooling first: (B, C, h', w') -> (B, K)."""
+    def pooled_logits(self, activations: Tensor) -> Tensor:
+        """The logits as the training script computes them, pooling first: (B, C', h'', w'') -> (B, K)."""
 
     @abstractmethod
     def bias_of(self, features: Tensor) -> Tensor:
@@ -48,6 +62,7 @@ class AverageLinear(Head):
 
     evidence_kind: EvidenceKind = "exact"
     margin_cells = 0.0
+    evidence_methods = AVERAGED
 
     def __init__(self, channels: int, class_count: int) -> None:
         super().__init__()
@@ -58,9 +73,9 @@ class AverageLinear(Head):
         evidence = at_every_cell(features, self.linear)
         return evidence.mean(dim=(2, 3)) + self.linear.bias, evidence
 
-    def pooled_logits(self, features: Tensor) -> Tensor:
+    def pooled_logits(self, activations: Tensor) -> Tensor:
         """(B, C, h', w') -> (B, K)."""
-        logits: Tensor = self.linear(features.mean(dim=(2, 3)))
+        logits: Tensor = self.linear(activations.mean(dim=(2, 3)))
         return logits
 
     def bias_of(self, features: Tensor) -> Tensor:  # noqa: ARG002 - the same for every image
@@ -77,6 +92,7 @@ class ConvCam(Head):
     """
 
     evidence_kind: EvidenceKind = "exact"
+    evidence_methods = AVERAGED
 
     def __init__(self, channels: int, class_count: int, *, kernel_size: int, conv_channels: int) -> None:
         super().__init__()
@@ -86,12 +102,16 @@ class ConvCam(Head):
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """(B, C, h', w') -> logits (B, K), evidence (B, K, h' - k + 1, w' - k + 1)."""
-        evidence = at_every_cell(F.relu(self.conv(features)), self.linear)
+        evidence = at_every_cell(self.activations(features), self.linear)
         return evidence.mean(dim=(2, 3)) + self.linear.bias, evidence
 
-    def pooled_logits(self, features: Tensor) -> Tensor:
-        """(B, C, h', w') -> (B, K)."""
-        logits: Tensor = self.linear(F.relu(self.conv(features)).mean(dim=(2, 3)))
+    def activations(self, features: Tensor) -> Tensor:
+        """(B, C, h', w') -> (B, conv_channels, h' - k + 1, w' - k + 1), the convolution's, not negative."""
+        return F.relu(self.conv(features))
+
+    def pooled_logits(self, activations: Tensor) -> Tensor:
+        """(B, conv_channels, h'', w'') -> (B, K)."""
+        logits: Tensor = self.linear(activations.mean(dim=(2, 3)))
         return logits
 
     def bias_of(self, features: Tensor) -> Tensor:  # noqa: ARG002 - the same for every image
@@ -110,6 +130,7 @@ class NormalisedLinear(Head):
 
     evidence_kind: EvidenceKind = "gradient"
     margin_cells = 0.0
+    evidence_methods = ("cam",)
 
     def __init__(self, channels: int, class_count: int, *, epsilon: float) -> None:
         super().__init__()
@@ -124,9 +145,9 @@ class NormalisedLinear(Head):
         evidence = at_every_cell(centred * self.norm.weight[:, None, None], self.linear)
         return evidence.mean(dim=(2, 3)) + self.bias_of(features), evidence
 
-    def pooled_logits(self, features: Tensor) -> Tensor:
+    def pooled_logits(self, activations: Tensor) -> Tensor:
         """(B, C, h', w') -> (B, K)."""
-        logits: Tensor = self.linear(self.norm(features.mean(dim=(2, 3))))
+        logits: Tensor = self.linear(self.norm(activations.mean(dim=(2, 3))))
         return logits
 
     def bias_of(self, features: Tensor) -> Tensor:  # noqa: ARG002 - the same for every image
@@ -143,6 +164,7 @@ class PointwiseAverage(Head):
 
     evidence_kind: EvidenceKind = "exact"
     margin_cells = 0.0
+    evidence_methods = AVERAGED
 
     def __init__(self, channels: int, class_count: int, *, relu: bool) -> None:
         super().__init__()
@@ -152,16 +174,20 @@ class PointwiseAverage(Head):
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """(B, C, h', w') -> logits (B, K), evidence (B, K, h', w')."""
         if self.relu:
-            evidence = F.relu(self.conv(features))
+            evidence = self.activations(features)
             return evidence.mean(dim=(2, 3)), evidence
         evidence = F.conv2d(features, self.conv.weight)
         return evidence.mean(dim=(2, 3)) + self.bias_of(features), evidence
 
-    def pooled_logits(self, features: Tensor) -> Tensor:
-        """(B, C, h', w') -> (B, K); SqueezeNet itself pools last."""
+    def activations(self, features: Tensor) -> Tensor:
+        """The map itself where there is a ReLU, (B, K, h', w'); the features where there is none."""
+        return F.relu(self.conv(features)) if self.relu else features
+
+    def pooled_logits(self, activations: Tensor) -> Tensor:
+        """(B, C', h', w') -> (B, K); SqueezeNet itself pools last."""
         if self.relu:
-            return F.relu(self.conv(features)).mean(dim=(2, 3))
-        logits: Tensor = self.conv(features.mean(dim=(2, 3), keepdim=True)).flatten(1)
+            return activations.mean(dim=(2, 3))
+        logits: Tensor = self.conv(activations.mean(dim=(2, 3), keepdim=True)).flatten(1)
         return logits
 
     def bias_of(self, features: Tensor) -> Tensor:  # noqa: ARG002 - the same for every image

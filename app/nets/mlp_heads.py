@@ -41,9 +41,9 @@ class _LinearLayers(Head):
     def _pooled(self, features: Tensor) -> Tensor:
         """(B, C, h', w') -> what the first layer takes, (B, inputs)."""
 
-    def pooled_logits(self, features: Tensor) -> Tensor:
+    def pooled_logits(self, activations: Tensor) -> Tensor:
         """(B, C, h', w') -> (B, K)."""
-        return _through(self._linears(), self._pooled(features), self.activation)[0]
+        return _through(self._linears(), self._pooled(activations), self.activation)[0]
 
     def bias_of(self, features: Tensor) -> Tensor:
         """(B, K): the layers' biases, carried through each image's own slopes."""
@@ -76,6 +76,8 @@ class AverageMlp(_LinearLayers):
     matrix times the cell's features; its mean is gradient . p, and `bias_of` is what remains.
     """
 
+    evidence_methods = ("gradcam", "hirescam", "xgradcam")
+
     def __init__(
         self, channels: int, class_count: int, *, hidden: Sequence[int], activation: Activation = "relu"
     ) -> None:
@@ -100,6 +102,8 @@ class ConcatPoolMlp(_LinearLayers):
 
     Source: fastai 2.8, `AdaptiveConcatPool2d` and `create_head`.
     """
+
+    evidence_methods = ("hirescam",)
 
     def __init__(self, channels: int, class_count: int, *, hidden: Sequence[int]) -> None:
         super().__init__(2 * channels, class_count, hidden=hidden)
@@ -127,6 +131,8 @@ class FlattenMlp(_LinearLayers):
     cells. Where the trunk's grid is the pooling's (224 pixels), it is also HiResCAM at the trunk.
     """
 
+    evidence_methods = ("hirescam",)
+
     def __init__(self, channels: int, class_count: int, *, cells: int, hidden: Sequence[int]) -> None:
         super().__init__(channels * cells * cells, class_count, hidden=hidden)
         self.cells = cells
@@ -134,12 +140,17 @@ class FlattenMlp(_LinearLayers):
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """(B, C, h', w') -> logits (B, K), evidence (B, K, cells, cells)."""
-        pooled = F.adaptive_avg_pool2d(features, self.cells)
+        pooled = self.activations(features)
         logits, gradient, _ = self._followed(pooled.flatten(1))
         return logits, self.cells**2 * self._evidence(gradient, pooled)
 
+    def activations(self, features: Tensor) -> Tensor:
+        """(B, C, h', w') -> (B, C, cells, cells)."""
+        return F.adaptive_avg_pool2d(features, self.cells)
+
     def _pooled(self, features: Tensor) -> Tensor:
-        return F.adaptive_avg_pool2d(features, self.cells).flatten(1)
+        # Pooling what is already that grid leaves it as it is.
+        return self.activations(features).flatten(1)
 
     def _evidence(self, gradient: Tensor, pooled: Tensor) -> Tensor:
         """Gradient at the first layer's output (B, K, J), its input (B, C, n, n) -> (B, K, n, n).

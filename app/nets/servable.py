@@ -61,6 +61,27 @@ class Servable(nn.Module):
         self.register_buffer("std", _per_channel(spec.normalisation.std), persistent=False)
 
     @property
+    def trunk_layers(self) -> tuple[str, ...]:
+        """Layers of the trunk that can be looked at, from the picture on; the last is its end."""
+        return get_architecture(self.spec.architecture).layers
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Those, and the head's own where the evidence lies on cells of its own."""
+        trunk = self.trunk_layers
+        return trunk if self.target_layer in trunk else (*trunk, self.target_layer)
+
+    @property
+    def least_size(self) -> Size:
+        """The smallest input that leaves a cell of evidence."""
+        architecture = get_architecture(self.spec.architecture)
+        cells = 1 + round(2 * self.margin_cells)
+        side = next(
+            s for s in range(architecture.least_side, 4096) if architecture.grid(Size(s, s)).height >= cells
+        )
+        return Size(side, side)
+
+    @property
     def evidence_kind(self) -> EvidenceKind:
         """Whether evidence and a constant bias add up to the logits, or a gradient stands in."""
         return self.head.evidence_kind
@@ -196,7 +217,7 @@ def check_sum_rule(servable: Servable, images: Tensor | None = None) -> SumRule:
     features = servable.trunk(servable.normalised(images.to(servable.mean.device)))
     logits, evidence = servable.head(features)
     explained = servable.head.bias_of(features) + evidence.mean(dim=(2, 3))
-    pooled = servable.head.pooled_logits(features)
+    pooled = servable.head.pooled_logits(servable.head.activations(features))
     largest = torch.maximum(logits.abs().max(), pooled.abs().max())
     worst = torch.maximum((logits - explained).abs().max(), (pooled - explained).abs().max())
     error = float(worst / largest.clamp_min(torch.finfo(torch.float32).tiny))

@@ -4,7 +4,8 @@ submit (event loop) -> queue, bounded -> worker thread: forms a batch -> run_bat
 
 Work-conserving: an idle worker starts at once with whatever waits; while it is busy the next batch fills
 up. A batch is always one of the given (warmed) sizes, the largest that the queue fills and that can end before
-the earliest deadline in it, so nothing is padded. Every accepted entry ends exactly once: with its result, its own error, or its deadline; the entry
+the earliest deadline in it, so nothing is padded. Entries wait in one line and are
+batched with those of their own lane; the oldest entry leads, so no lane starves another. Every accepted entry ends exactly once: with its result, its own error, or its deadline; the entry
 of a caller that left, or whose deadline passed, is not run. Knows no images, no models, no HTTP.
 """
 
@@ -12,11 +13,10 @@ import asyncio
 import logging
 import threading
 import time
-from collections import deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from itertools import islice
 from typing import Generic, TypeVar
 
 from app.errors import DeadlineExceeded, InferenceFailed, LinesideError, NotReady, QueueFull, ShuttingDown
@@ -32,6 +32,18 @@ SMOOTHING = 0.2
 
 
 @dataclass(frozen=True, slots=True)
+class Lane:
+    """Entries that can run together and cost about the same each."""
+
+    name: str
+    largest: int | None = None
+    """Most of them in one batch; None: as many as any batch."""
+
+
+PLAIN = Lane("plain")
+
+
+@dataclass(frozen=True, slots=True)
 class Answer(Generic[ResultT]):
     """One entry's result and how it came about."""
 
@@ -44,6 +56,7 @@ class Answer(Generic[ResultT]):
 @dataclass(eq=False, slots=True)
 class _Waiting(Generic[EntryT, ResultT]):
     entry: EntryT
+    lane: Lane
     deadline: float  # time.monotonic()
     queued_at: float
     future: "asyncio.Future[Answer[ResultT]]"
@@ -84,7 +97,8 @@ class Batcher(Generic[EntryT, ResultT]):
         self._changed = threading.Condition()
         self._closing = False
         self._batch_started: float | None = None
-        self._seconds_per_entry = 0.0
+        self._seconds: defaultdict[Lane, float] = defaultdict(float)  # per entry, as the worker last saw them
+        self._inside: Counter[Lane] = Counter()  # waiting or running; the event loop's
         self._thread = threading.Thread(target=self._work, name=f"worker-{name}", daemon=True)
 
     # --- the event loop's side -----------------------------------------------------------------
@@ -109,14 +123,20 @@ class Batcher(Generic[EntryT, ResultT]):
         return 0.0 if started is None else time.monotonic() - started
 
     def expected_wait_s(self) -> float:
-        """How long a new entry would wait, from the running mean of seconds per entry; 0 when idle."""
-        return self._capacity.entries * self._seconds_per_entry
+        """How long a new entry would wait, from each lane's running mean of seconds per entry; 0 when idle.
 
-    def reserve(self, deadline: float) -> Hold:
+        Places that were taken early count as plain ones until their entry comes.
+        """
+        early = self._capacity.entries - self._inside.total()
+        known = sum(count * self._seconds[lane] for lane, count in self._inside.items())
+        return known + max(0, early) * self._seconds[PLAIN]
+
+    def reserve(self, deadline: float, lane: Lane = PLAIN) -> Hold:
         """Take a place early, before any work on an entry; it counts as waiting from now on.
 
         Args:
             deadline: time.monotonic() after which nobody wants the answer.
+            lane: of the entry to come.
 
         Returns:
             The place, for `submit`; whoever takes it releases it.
@@ -132,17 +152,24 @@ class Batcher(Generic[EntryT, ResultT]):
             raise NotReady(f"the worker of {self._name} is not running; restart the server")
         wait_s = self.expected_wait_s()
         left_s = deadline - time.monotonic()
+        own_s = self._seconds[lane]
         # Its own turn takes time too; but an idle device is always worth a try.
-        if wait_s > 0 and wait_s + self._seconds_per_entry > left_s and not self._capacity.is_full:
+        if wait_s > 0 and wait_s + own_s > left_s and not self._capacity.is_full:
             raise QueueFull(
                 f"the queue of {self._name} is {wait_s:.1f} s long, more than the {left_s:.1f} s that this "
                 "request has left; try again later or allow a longer deadline",
-                retry_after_s=wait_s + self._seconds_per_entry - left_s,
+                retry_after_s=wait_s + own_s - left_s,
             )
         return self._capacity.take(retry_after_s=wait_s)
 
     async def submit(
-        self, entry: EntryT, *, byte_count: int, deadline: float, place: Hold | None = None
+        self,
+        entry: EntryT,
+        *,
+        byte_count: int,
+        deadline: float,
+        lane: Lane = PLAIN,
+        place: Hold | None = None,
     ) -> Answer[ResultT]:
         """Queue one entry and wait for its outcome.
 
@@ -150,6 +177,7 @@ class Batcher(Generic[EntryT, ResultT]):
             entry: handed to run_batch as it is.
             byte_count: memory it holds, for the bound.
             deadline: time.monotonic() after which nobody wants the answer.
+            lane: what it may be batched with.
             place: reserved before and still held by the caller; without one, it is taken and released here.
 
         Raises:
@@ -160,11 +188,12 @@ class Batcher(Generic[EntryT, ResultT]):
         now = time.monotonic()
         if deadline <= now:
             raise DeadlineExceeded("the deadline had passed before the picture could be queued")
-        with self.reserve(deadline) if place is None else nullcontext(place) as held:
+        with self.reserve(deadline, lane) if place is None else nullcontext(place) as held:
             held.grow(byte_count)
             waiting = _Waiting[EntryT, ResultT](
-                entry, deadline, now, asyncio.get_running_loop().create_future()
+                entry, lane, deadline, now, asyncio.get_running_loop().create_future()
             )
+            self._inside[lane] += 1
             with self._changed:
                 self._queue.append(waiting)
                 self._changed.notify()
@@ -176,6 +205,7 @@ class Batcher(Generic[EntryT, ResultT]):
                     f"no answer within the deadline; {time.monotonic() - now:.2f} s were spent in the queue"
                 ) from None
             finally:
+                self._inside[lane] -= 1
                 self._withdraw(waiting)
 
     async def close(self, *, timeout_s: float) -> bool:
@@ -216,16 +246,26 @@ class Batcher(Generic[EntryT, ResultT]):
                 # Their callers' own timers have answered, or are about to.
                 self._queue = deque(w for w in self._queue if w.deadline > now and not w.future.done())
                 if self._queue:
-                    size = self._batch_size(now)
-                    return [self._queue.popleft() for _ in range(size)]
+                    return self._taken(now)
                 if self._closing:
                     return None
                 self._changed.wait()
 
-    def _batch_size(self, now: float) -> int:
-        fitting = [size for size in self._sizes if size <= len(self._queue)]
-        left_s = min(waiting.deadline for waiting in islice(self._queue, fitting[-1])) - now
-        in_time = [size for size in fitting if size * self._seconds_per_entry <= left_s]
+    def _taken(self, now: float) -> list[_Waiting[EntryT, ResultT]]:
+        """The oldest entry and those of its lane that run with it, out of the queue."""
+        lane = self._queue[0].lane
+        alike = [waiting for waiting in self._queue if waiting.lane == lane][: lane.largest]
+        batch = alike[: self._batch_size(alike, self._seconds[lane], now)]
+        for waiting in batch:
+            self._queue.remove(waiting)
+        return batch
+
+    def _batch_size(
+        self, alike: Sequence[_Waiting[EntryT, ResultT]], seconds_per_entry: float, now: float
+    ) -> int:
+        fitting = [size for size in self._sizes if size <= len(alike)]
+        left_s = min(waiting.deadline for waiting in alike[: fitting[-1]]) - now
+        in_time = [size for size in fitting if size * seconds_per_entry <= left_s]
         return in_time[-1] if in_time else fitting[0]
 
     def _run(self, batch: list[_Waiting[EntryT, ResultT]]) -> None:
@@ -251,8 +291,8 @@ class Batcher(Generic[EntryT, ResultT]):
         except RuntimeError:
             log.warning("the event loop ended before %d answers of %s", len(batch), self._name)
         per_entry = run_s / len(batch)
-        known = self._seconds_per_entry or per_entry
-        self._seconds_per_entry = known + SMOOTHING * (per_entry - known)
+        known = self._seconds[batch[0].lane] or per_entry
+        self._seconds[batch[0].lane] = known + SMOOTHING * (per_entry - known)
         self._on_batch(len(batch))
 
     def _checked_run(self, batch: list[_Waiting[EntryT, ResultT]]) -> Sequence[ResultT | Exception]:

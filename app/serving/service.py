@@ -19,11 +19,13 @@ from app.domain import (
     Explanation,
     ImageFacts,
     Prediction,
+    Probe,
     Size,
     Timings,
 )
 from app.errors import DeadlineExceeded, QueueFull, ShuttingDown
-from app.explain.maps import EQUIVALENT_METHODS, cell_to_input, class_activation_map, field_of_view
+from app.explain.explanation import Place, Said, explain
+from app.explain.plan import Plan, Question
 from app.images.decode import Picture
 from app.images.overlay import render_overlay
 from app.serving.capacity import Capacity, Hold
@@ -74,6 +76,7 @@ class _Seen:
     """One picture after the network."""
 
     picture: Picture
+    input_size: Size
     input_to_picture: Affine
     inference: Inference
     scores: tuple[ClassScore, ...]
@@ -124,34 +127,36 @@ class Service:
             UnreadableImage, UnsupportedImage, ImageTooLarge: the picture.
             QueueFull, ShuttingDown, DeadlineExceeded, InferenceFailed: as Batcher.submit.
         """
+        plan = None if overlay is None else ticket.deployment.plan(Question())
         async with _deadline(ticket):
             seen = await self._see(ticket, body, keeps_picture=overlay is not None)
-            if overlay is None:
+            if overlay is None or plan is None:
                 return self._prediction(ticket, seen, top_k, None)
-            explanation = _explain(ticket.deployment, seen, seen.scores[0])
+            explanation = _explanation(ticket.deployment, seen, plan)
             cam, seen = await self._draw(ticket, seen, explanation, overlay)
             return self._prediction(ticket, seen, top_k, cam)
 
     async def explain(
-        self,
-        ticket: Ticket,
-        body: bytes,
-        *,
-        top_k: int,
-        target: int | None,
-        overlay: OverlayStyle | None,
+        self, ticket: Ticket, body: bytes, *, top_k: int, plan: Plan, overlay: OverlayStyle | None
     ) -> tuple[Prediction, Explanation]:
-        """The same, with the evidence for one class (None: the top one); errors as `predict`."""
+        """The same, with what the plan asks for, drawn where `overlay` says how.
+
+        Raises:
+            InvalidRequest: the class to compare with is the predicted one, or the picture too small for a view.
+            UnreadableImage, UnsupportedImage, ImageTooLarge: the picture.
+            QueueFull, ShuttingDown, DeadlineExceeded, InferenceFailed: as Batcher.submit.
+        """
         async with _deadline(ticket):
-            seen = await self._see(ticket, body, keeps_picture=overlay is not None)
-            score = (
-                seen.scores[0] if target is None else next(s for s in seen.scores if s.class_index == target)
+            is_whole = plan.view == "full"
+            seen = await self._see(
+                ticket, body, keeps_picture=overlay is not None or is_whole, probe=plan.probe
             )
-            explanation = _explain(ticket.deployment, seen, score)
+            shown = await self._see_whole(ticket, seen) if is_whole else seen
+            explanation = _explanation(ticket.deployment, shown, plan)
             cam = None
             if overlay is not None:
-                cam, seen = await self._draw(ticket, seen, explanation, overlay)
-            return self._prediction(ticket, seen, top_k, cam), explanation
+                cam, shown = await self._draw(ticket, shown, explanation, overlay)
+            return self._prediction(ticket, replace(seen, timings=shown.timings), top_k, cam), explanation
 
     async def close(self, *, timeout_s: float) -> bool:
         """Refuse new requests, finish accepted ones; whether all of them ended in time."""
@@ -162,7 +167,9 @@ class Service:
         self._pool.shutdown(wait=False, cancel_futures=True)
         return all(ended)
 
-    async def _see(self, ticket: Ticket, body: bytes, *, keeps_picture: bool) -> _Seen:
+    async def _see(
+        self, ticket: Ticket, body: bytes, *, keeps_picture: bool, probe: Probe | None = None
+    ) -> _Seen:
         deployment = ticket.deployment
 
         def read() -> tuple[Picture, Affine, Pixels, float, float]:
@@ -181,9 +188,10 @@ class Service:
         (picture, to_picture, pixels, decode_s, preprocess_s), waited_s = await self._in_pool(ticket, read)
         if keeps_picture:
             ticket.hold.grow(picture.nbytes)
-        inference = await deployment.infer(pixels, ticket.deadline, ticket.place)
+        inference = await deployment.infer(pixels, ticket.deadline, ticket.place, probe=probe)
         return _Seen(
             picture,
+            Size(*pixels.shape[:2]),
             to_picture,
             inference,
             deployment.scores(inference.logits),
@@ -192,6 +200,29 @@ class Service:
                 preprocess=preprocess_s * 1000,
                 queue=(waited_s + inference.queue_s) * 1000,
                 inference=inference.inference_s * 1000,
+            ),
+        )
+
+    async def _see_whole(self, ticket: Ticket, seen: _Seen) -> _Seen:
+        """The same picture without the manifest's crops, in the queue a second time; times are added up."""
+        deployment = ticket.deployment
+        begun = time.monotonic()
+        prepared, waited_s = await self._in_pool(ticket, lambda: deployment.preprocess_whole(seen.picture))
+        preprocess_s = time.monotonic() - begun - waited_s
+        ticket.hold.grow(prepared.pixels.nbytes)
+        inference = await deployment.infer_whole(prepared.pixels, ticket.deadline)
+        timings = seen.timings
+        return replace(
+            seen,
+            input_size=Size(*prepared.pixels.shape[:2]),
+            input_to_picture=prepared.to_original,
+            inference=inference,
+            scores=deployment.scores(inference.logits),
+            timings=replace(
+                timings,
+                preprocess=timings.preprocess + preprocess_s * 1000,
+                queue=timings.queue + (waited_s + inference.queue_s) * 1000,
+                inference=timings.inference + inference.inference_s * 1000,
             ),
         )
 
@@ -253,19 +284,11 @@ async def _deadline(ticket: Ticket) -> AsyncIterator[None]:
         raise DeadlineExceeded("no answer within the deadline; the work was dropped") from None
 
 
-def _explain(deployment: Deployment, seen: _Seen, target: ClassScore) -> Explanation:
-    engine = deployment.engine
-    evidence_map = class_activation_map(seen.inference.evidence, seen.inference.logits, target.class_index)
-    rows, columns = evidence_map.values.shape
-    to_input = cell_to_input(engine.input_size, Size(rows, columns), margin_cells=engine.margin_cells)
-    return Explanation(
-        method="cam",
-        kind=engine.evidence_kind,
-        equivalent_to=EQUIVALENT_METHODS if engine.evidence_kind == "exact" else (),
-        layer=engine.target_layer,
-        target=target,
-        map=evidence_map,
-        cell_to_picture=to_input.then(seen.input_to_picture),
-        field_of_view=field_of_view(engine.input_size, seen.input_to_picture),
-        input_size=engine.input_size,
+def _explanation(deployment: Deployment, seen: _Seen, plan: Plan) -> Explanation:
+    engine, inference = deployment.engine, seen.inference
+    return explain(
+        plan,
+        Said(inference.logits, inference.evidence, inference.probed, seen.scores),
+        Place(seen.input_size, seen.input_to_picture, engine.margin_cells, engine.target_layer),
+        engine.evidence_kind,
     )

@@ -32,6 +32,9 @@ def test_reply_is_the_prediction_and_its_explanation(client: httpx.Client) -> No
     assert grid["rule"] == "logit = bias + mean(values)"
     assert grid["bias"] + values.mean() == pytest.approx(explanation["target"]["logit"], rel=1e-5)
     assert grid["positive_fraction"] == pytest.approx((values > 0).mean())
+    assert (grid["unit"], grid["status"]) == ("logit", "ok")
+    assert (explanation["view"], explanation["warnings"]) == ("input", [])
+    assert [explanation[part] for part in ("classes", "layers", "feature_maps")] == [None, None, None]
     geometry = explanation["geometry"]
     assert geometry["input"] == [48, 64]
     assert geometry["original"] == [120, 160]

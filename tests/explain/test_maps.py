@@ -1,17 +1,20 @@
 """What the evidence says: the arithmetic of maps and where their cells lie."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.domain import Affine, Size
+from app.domain import Affine, Size, Target
 from app.explain.maps import (
     cell_to_input,
     cell_to_input_by_receptive_field,
-    class_activation_map,
+    evidence_map,
     field_of_view,
     softmax,
+    target_weights,
 )
 
 
@@ -22,7 +25,7 @@ def test_map_and_bias_add_up_to_the_logit() -> None:
     logits = evidence.mean(axis=(1, 2)) + np.array([0.5, -1.0, 2.0], dtype=np.float32)
 
     for index, bias in enumerate([0.5, -1.0, 2.0]):
-        explained = class_activation_map(evidence, logits, index)
+        explained = evidence_map(evidence, logits, Target(index))
         assert explained.bias == pytest.approx(bias, abs=1e-6)
         assert explained.bias + explained.values.mean() == pytest.approx(float(logits[index]), abs=1e-6)
         assert explained.positive_fraction == pytest.approx((evidence[index] > 0).mean())
@@ -33,10 +36,55 @@ def test_map_without_positive_evidence_says_so() -> None:
     """Instead of a blank picture that looks like a fault."""
     evidence = -np.ones((2, 3, 3), dtype=np.float32)
 
-    explained = class_activation_map(evidence, np.array([-1.0, -1.0], dtype=np.float32), 0)
+    explained = evidence_map(evidence, np.array([-1.0, -1.0], dtype=np.float32), Target(0))
 
     assert explained.status == "no_positive_evidence"
     assert explained.positive_fraction == 0.0
+
+
+def test_contrast_splits_the_margin() -> None:
+    """margin = bias + mean(values), whatever speaks for both cancels, and the bias is the biases' difference."""
+    generator = np.random.default_rng(1)
+    evidence = generator.normal(size=(3, 4, 4)).astype(np.float32)
+    evidence[:, 0, 0] = 100.0
+    logits = evidence.mean(axis=(1, 2)) + np.array([0.5, -1.0, 2.0], dtype=np.float32)
+
+    explained = evidence_map(evidence, logits, Target(0, against=2))
+
+    assert explained.rule == "margin = bias + mean(values)"
+    assert explained.bias == pytest.approx(0.5 - 2.0, abs=1e-4)
+    assert explained.bias + explained.values.mean() == pytest.approx(float(logits[0] - logits[2]), abs=1e-4)
+    assert explained.values[0, 0] == 0.0
+    opposite = evidence_map(evidence, logits, Target(2, against=0))
+    np.testing.assert_allclose(opposite.values, -explained.values, rtol=1e-6)
+
+
+def test_probability_map_is_the_slope_of_the_probability() -> None:
+    """A small step along the evidence changes the probability by what the map says; no rule is claimed."""
+    generator = np.random.default_rng(2)
+    evidence = generator.normal(size=(4, 3, 5)).astype(np.float32)
+    logits = generator.normal(size=4).astype(np.float32)
+
+    explained = evidence_map(evidence, logits, Target(1, "probability"))
+
+    step = 1e-3
+    further = softmax(logits + np.float32(step) * evidence.mean(axis=(1, 2)))[1] - softmax(logits)[1]
+    assert explained.values.mean() == pytest.approx(further / step, rel=1e-2)
+    assert (explained.unit, explained.rule, explained.bias) == ("probability", None, None)
+    assert abs(target_weights(logits, Target(1, "probability")).sum()) < 1e-12
+
+
+@pytest.mark.parametrize("target", [Target(1), Target(1, against=0), Target(1, "probability"), Target()])
+def test_flat_evidence_gives_a_flat_map_and_no_invented_number(target: Target) -> None:
+    """A grey picture: zeros, stated as no positive evidence, and no NaN."""
+    evidence = np.zeros((3, 2, 2), dtype=np.float32)
+
+    explained = evidence_map(evidence, np.zeros(3, dtype=np.float32), replace(target, class_index=1))
+
+    assert explained.status == "no_positive_evidence"
+    assert not explained.values.any()
+    assert np.isfinite(explained.values).all()
+    assert explained.bias in {0.0, None}
 
 
 def test_softmax_survives_logits_of_any_size() -> None:

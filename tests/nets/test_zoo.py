@@ -6,9 +6,17 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
-from support.zoo import BY_DEFAULT, library_network
+from support.zoo import (
+    BY_DEFAULT,
+    IMAGENET,
+    library_network,
+    pictures,
+    relative_error,
+    script_input,
+    script_network,
+    spec_of,
+)
 from torch import Tensor, nn
-from torchvision.transforms import functional
 
 from app.domain import ConvCamHead, HeadSpec, LinearHead, MlpHead, NetworkSpec, Normalisation, OwnHead, Size
 from app.errors import ManifestInvalid, WeightsRefused
@@ -23,67 +31,12 @@ from app.nets.servable import (
     servable_state,
 )
 
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-IMAGENET = Normalisation(mean=MEAN, std=STD)
-
-SIZES = {"alexnet": 80, "inception_v3": 107, "efficientnet_b0": 96}
-"""Input sides in pixels; 64 where none is named."""
-
 RESNETS = {"resnet", "resnext", "wide_resnet", "cifar_resnet"}
 EVERY = [
     pytest.param(name, marks=() if name in BY_DEFAULT else pytest.mark.slow)
     for name, architecture in ARCHITECTURES.items()
     if architecture.family not in RESNETS
 ]
-
-
-def script_network(name: str, classes: int = 5) -> nn.Module:
-    """The library's network with weights that keep activations near one, and statistics from noise."""
-    with torch.device("meta"):
-        network = library_network(name, classes)
-    network = network.to_empty(device="cpu").eval()
-    torch.manual_seed(0)
-    with torch.no_grad():
-        for parameter_name, parameter in network.named_parameters():
-            if parameter.dim() in {2, 4}:
-                parameter.normal_(0.0, (2.0 / parameter[0].numel()) ** 0.5)
-            elif parameter_name.endswith("bias"):
-                parameter.uniform_(0.2, 1.0)
-            else:
-                parameter.uniform_(0.3, 1.0)
-        for module in network.modules():
-            if isinstance(module, nn.BatchNorm2d):
-                module.reset_running_stats()
-                module.momentum = None
-                module.train()
-        network(script_input(pictures(Size(SIZES.get(name, 64), SIZES.get(name, 64)), 8, seed=9)))
-    return network.eval()
-
-
-def pictures(size: Size, count: int = 2, *, seed: int = 0) -> Tensor:
-    """Random blocks, (count, h, w, 3) uint8.
-
-    Behind plain noise all cells and images look alike; batch statistics then divide by next to nothing, and
-    EfficientNet's own float32 answer is 1e-3 off its float64 one.
-    """
-    generator = torch.Generator().manual_seed(seed)
-    blocks = torch.randint(256, (count, 3, 7, 7), dtype=torch.uint8, generator=generator)
-    return nn.functional.interpolate(blocks, (size.height, size.width)).permute(0, 2, 3, 1).contiguous()
-
-
-def spec_of(name: str, head: HeadSpec | None = None, classes: int = 5) -> NetworkSpec:
-    side = SIZES.get(name, 64)
-    return NetworkSpec(name, classes, Size(side, side + 9), head or OwnHead(), IMAGENET)
-
-
-def script_input(images: Tensor, mean: tuple[float, ...] = MEAN, std: tuple[float, ...] = STD) -> Tensor:
-    scaled = torch.stack([functional.to_tensor(image.numpy()) for image in images])
-    return functional.normalize(scaled, list(mean), list(std))
-
-
-def relative_error(found: Tensor, expected: Tensor) -> float:
-    assert float(expected.detach().abs().max()) > 0.01, "degenerate reference"
-    return float((found - expected).detach().abs().max() / expected.detach().abs().max())
 
 
 def gradient_times_features(head: Callable[[Tensor], Tensor], features: Tensor) -> Tensor:

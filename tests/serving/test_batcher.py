@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from app.errors import DeadlineExceeded, InferenceFailed, QueueFull, ShuttingDown
-from app.serving.batcher import Answer, Batcher
+from app.serving.batcher import PLAIN, Answer, Batcher, Lane
 
 
 class Device:
@@ -66,8 +66,11 @@ async def running_batcher(
         assert await batcher.close(timeout_s=10)
 
 
-def call(batcher: Batcher[int, int], entry: int, *, within_s: float = 30.0) -> "asyncio.Task[Answer[int]]":
-    return asyncio.create_task(batcher.submit(entry, byte_count=10, deadline=time.monotonic() + within_s))
+def call(
+    batcher: Batcher[int, int], entry: int, *, within_s: float = 30.0, lane: Lane = PLAIN
+) -> "asyncio.Task[Answer[int]]":
+    deadline = time.monotonic() + within_s
+    return asyncio.create_task(batcher.submit(entry, byte_count=10, deadline=deadline, lane=lane))
 
 
 async def queued(batcher: Batcher[int, int], entries: int) -> None:
@@ -108,6 +111,47 @@ async def test_only_warmed_sizes_run_and_nothing_is_padded() -> None:
         await asyncio.gather(*calls)
 
     assert [len(batch) for batch in device.batches] == [1, 4, 2, 1]
+
+
+async def test_lanes_run_apart_and_the_oldest_entry_leads() -> None:
+    """Those of its lane that came later run with it; nobody of another lane is passed over twice."""
+    device, dear, alone = Device(held=True), Lane("dear"), Lane("alone", largest=1)
+    async with running_batcher(device) as batcher:
+        calls = [call(batcher, 1)]
+        await device.entered()
+        lanes = [dear, PLAIN, PLAIN, alone, dear, PLAIN, alone, PLAIN]
+        for number, lane in enumerate(lanes, start=2):
+            calls.append(call(batcher, number, lane=lane))
+            await queued(batcher, number)
+        device.let_go()
+        answers = await asyncio.gather(*calls)
+
+    assert device.batches == [[1], [2, 6], [3, 4, 7, 9], [5], [8]]
+    assert [answer.result for answer in answers] == [2 * n for n in range(1, 10)]
+
+
+async def test_dear_lane_does_not_make_a_plain_entry_look_late() -> None:
+    """Each lane has its own speed; the wait is what those inside will take."""
+    device, dear = Device(), Lane("dear")
+    original = device.run
+
+    def run(entries: Sequence[int]) -> Sequence[int | Exception]:
+        time.sleep(0.3 if entries[0] >= 100 else 0.01)
+        return original(entries)
+
+    batcher = Batcher[int, int]("test", run, batch_sizes=[1], max_entries=99, max_bytes=9999)
+    batcher.start()
+    await call(batcher, 1)
+    await call(batcher, 100, lane=dear)
+    calls = [call(batcher, n) for n in range(2, 6)]
+    await queued(batcher, 4)
+
+    assert batcher.expected_wait_s() < 0.3
+    assert (await call(batcher, 7, within_s=0.3)).result == 14
+    with pytest.raises(QueueFull):
+        await asyncio.gather(call(batcher, 8), call(batcher, 101, within_s=0.2, lane=dear))
+    await asyncio.gather(*calls)
+    assert await batcher.close(timeout_s=5)
 
 
 async def test_client_that_leaves_does_not_hurt_its_neighbours_and_is_not_computed() -> None:

@@ -12,17 +12,19 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from app.errors import DeadlineExceeded, InferenceFailed, QueueFull
-from app.serving.batcher import Answer, Batcher
+from app.serving.batcher import PLAIN, Answer, Batcher, Lane
 
 SIZES = (1, 2, 4)
 MAX_ENTRIES = 8
 MAX_BYTES = 60
+LANES = (PLAIN, Lane("dear"), Lane("alone", largest=1))
 
 
 @dataclass(frozen=True)
 class Job:
     number: int
     kind: str  # good | own_error | poison
+    lane: Lane
 
 
 @dataclass
@@ -68,11 +70,14 @@ class BatcherStates(RuleBasedStateMachine):
         kind=st.sampled_from(["good", "good", "good", "own_error", "poison"]),
         byte_count=st.integers(1, 20),
         is_hurried=st.booleans(),
+        lane=st.sampled_from(LANES),
     )
-    def submit(self, kind: str, byte_count: int, is_hurried: bool) -> None:
+    def submit(self, kind: str, byte_count: int, is_hurried: bool, lane: Lane) -> None:
         deadline = time.monotonic() + (0.01 if is_hurried else 60)
-        job = Job(len(self.calls), kind)
-        task = self.loop.create_task(self.batcher.submit(job, byte_count=byte_count, deadline=deadline))
+        job = Job(len(self.calls), kind, lane)
+        task = self.loop.create_task(
+            self.batcher.submit(job, byte_count=byte_count, deadline=deadline, lane=lane)
+        )
         self.calls.append(Call(job, task, deadline))
         self.turn()
 
@@ -100,6 +105,9 @@ class BatcherStates(RuleBasedStateMachine):
         unfinished = sum(not call.task.done() for call in self.calls)
         assert self.batcher.entry_count == unfinished <= MAX_ENTRIES
         assert self.batcher.is_alive
+        for batch in list(self.device.started):
+            assert len({job.lane for job in batch}) == 1
+            assert len(batch) <= (batch[0].lane.largest or max(SIZES))
 
     async def outcomes(self) -> list[object]:
         return await asyncio.gather(*(call.task for call in self.calls), return_exceptions=True)

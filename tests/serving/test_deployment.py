@@ -15,7 +15,8 @@ from support.bundles import write_random_bundle
 from app.bundles.repository import Bundle
 from app.domain import EvidenceKind, Size
 from app.engines.base import EngineOutput
-from app.errors import InferenceFailed, UnknownClass
+from app.errors import InferenceFailed, InvalidRequest, UnknownClass
+from app.explain.plan import Question
 from app.serving.deployment import Deployment, Proof
 
 
@@ -63,6 +64,7 @@ async def deployed(
         max_entries=4,
         max_bytes=1000,
         max_image_pixels=1000,
+        max_view_pixels=1000,
         worker_stall_s=worker_stall_s,
         on_batch=lambda _size: None,
     )
@@ -130,3 +132,20 @@ async def test_class_is_found_by_name_or_index(bundle: Bundle) -> None:
         assert [deployment.class_index(target) for target in ("female", "0", "1")] == [2, 0, 1]
         with pytest.raises(UnknownClass, match="castrate, boar, female"):
             deployment.class_index("cow")
+
+
+async def test_engine_that_cannot_be_probed_says_what_it_gives(bundle: Bundle) -> None:
+    """Everything that the evidence alone answers, on any engine; the rest is refused by name."""
+    async with deployed(bundle, ScriptedEngine([0.0, 0.0, 0.0])) as deployment:
+        for question in (
+            Question(),
+            Question(method="gradcam"),
+            Question(classes="all"),
+            Question(against="boar"),
+        ):
+            assert deployment.plan(question).probe is None
+        for question in (Question(method="layercam"), Question(layers="all"), Question(view="full")):
+            with pytest.raises(InvalidRequest):
+                deployment.plan(question)
+        assert deployment.abilities.methods == ("cam", "gradcam", "hirescam", "xgradcam")
+        assert not deployment.abilities.can_view
