@@ -194,6 +194,8 @@ class Target:
     score: Score = "logit"
     against: int | None = None
     """Another class: its logit is taken off, and what is explained is the margin between the two."""
+    temperature: float = 1.0
+    """Of the probability: softmax(logits / temperature)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,14 +27,14 @@ def softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
 def target_weights(logits: NDArray[np.float32], target: Target) -> NDArray[np.float64]:
     """What each logit weighs in the target's gradient, (K,) -> (K,).
 
-    One for a logit; one and minus one for a margin; `p_c (e_c - p)` for the probability of class c.
+    One for a logit; one and minus one for a margin; `p_c (e_c - p) / temperature` for a probability.
     """
     index = int(logits.argmax()) if target.class_index is None else target.class_index
     weights = np.zeros(logits.shape[0])
     weights[index] = 1.0
     if target.score == "probability":
-        probabilities = softmax(logits)
-        weights = probabilities[index] * (weights - probabilities)
+        probabilities = softmax(logits / target.temperature)
+        weights = probabilities[index] * (weights - probabilities) / target.temperature
     if target.against is not None:
         weights[target.against] -= 1.0
     return weights

@@ -52,6 +52,8 @@ class Abilities:
     layers: tuple[str, ...]
     target_layer: str
     class_count: int
+    temperature: float
+    """Of its probabilities."""
     class_index: Callable[[str], int]
     """By name or index; raises UnknownClass with the names that exist."""
 
@@ -168,7 +170,7 @@ def _target(question: Question, model: Abilities, method: Method) -> Target:
             raise InvalidRequest("against: it splits the margin between two logits; leave score away")
         if against == index:
             raise InvalidRequest("against: it names the target itself; name another class")
-    return Target(index, question.score, against)
+    return Target(index, question.score, against, model.temperature)
 
 
 def _classes(asked: str | None, model: Abilities) -> tuple[int, ...] | int | None:

@@ -56,14 +56,14 @@ def probed(
 def target_weights(logits: Tensor, target: Target) -> Tensor:
     """What each logit weighs in the target's gradient, (K,) -> (K,).
 
-    One for a logit; one and minus one for a margin; `p_c (e_c - p)` for the probability of class c.
+    One for a logit; one and minus one for a margin; `p_c (e_c - p) / temperature` for a probability.
     """
     index = int(logits.argmax()) if target.class_index is None else target.class_index
     weights = torch.zeros_like(logits)
     weights[index] = 1.0
     if target.score == "probability":
-        probabilities = torch.softmax(logits.double(), dim=0).to(logits.dtype)
-        weights = probabilities[index] * (weights - probabilities)
+        probabilities = torch.softmax(logits.double() / target.temperature, dim=0).to(logits.dtype)
+        weights = probabilities[index] * (weights - probabilities) / target.temperature
     if target.against is not None:
         weights[target.against] -= 1.0
     return weights

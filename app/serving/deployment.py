@@ -155,6 +155,7 @@ class Deployment:
             layers=(engine.target_layer,) if prober is None else prober.layers,
             target_layer=engine.target_layer,
             class_count=engine.class_count,
+            temperature=self.bundle.manifest.calibration.temperature,
             class_index=self.class_index,
         )
 

@@ -24,6 +24,7 @@ RESNET = Abilities(
     layers=("layer1", "layer2", "layer3", "layer4"),
     target_layer="layer4",
     class_count=3,
+    temperature=1.0,
     class_index=class_index,
 )
 VGG = replace(

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from numpy.typing import NDArray
 
-from app.domain import Affine, EvidenceMap, RegionOfInterest, Size
+from app.domain import Affine, EvidenceMap, RegionOfInterest, Size, Target
 from app.explain.components import connected_components
-from app.explain.maps import class_activation_map
+from app.explain.maps import evidence_map as map_of
 from app.explain.place import place_of
 from app.explain.regions import Regions, find_regions
 from app.explain.sampling import refined, samples_per_cell
@@ -21,7 +21,7 @@ CELL = 10.0
 def evidence_map(values: object) -> EvidenceMap:
     cells = np.asarray(values, dtype=np.float32)
     logits = np.array([cells.mean(dtype=np.float64)], dtype=np.float32)
-    return class_activation_map(cells[None], logits, 0)
+    return map_of(cells[None], logits, Target(0))
 
 
 def regions_of(values: object, **options: float) -> Regions:
