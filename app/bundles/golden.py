@@ -212,9 +212,28 @@ def write_golden(
 
 
 @dataclass(frozen=True, slots=True)
+class GoldenRow:
+    """One golden image: what was recorded, and what this machine says."""
+
+    file: str
+    expected_index: int
+    expected_probability: float
+    """Of the recorded class."""
+    measured_index: int | None
+    """None where the logits are not finite numbers."""
+    measured_probability: float | None
+    """Of the measured class."""
+    max_probability_difference: float
+    """Over the classes; 1.0 where a logit is not a finite number."""
+    max_logit_difference: float | None
+    holds: bool
+
+
+@dataclass(frozen=True, slots=True)
 class GoldenReport:
     """How closely this machine answers as the recording did."""
 
+    rows: tuple[GoldenRow, ...]
     max_probability_difference: float
     """Over all images and classes; 1.0 where a logit was not a finite number."""
     top1_disagreements: int
@@ -239,7 +258,7 @@ def compare(
         measured: this machine's, (N, K).
         tolerance: largest accepted difference of any probability. Where the expected winner leads
             another class by less than this, that class may win instead.
-        files: names for the message, N of them or none.
+        files: names for the message and the rows, N of them or none.
 
     Raises:
         ValueError: the shapes differ or there is no image.
@@ -268,7 +287,21 @@ def compare(
     message += f"; largest difference of a probability {largest:.2g}, accepted {tolerance:.2g}"
     if not finite.all():
         message = f"{int((~finite).sum())} of {images} gave logits that are not finite numbers"
+    logit_differences = np.abs(expected.astype(np.float64) - measured.astype(np.float64))
     return GoldenReport(
+        rows=tuple(
+            GoldenRow(
+                file=files[row] if files else str(row),
+                expected_index=int(recorded[row].argmax()),
+                expected_probability=float(recorded[row].max()),
+                measured_index=int(now[row].argmax()) if finite[row] else None,
+                measured_probability=float(now[row].max()) if finite[row] else None,
+                max_probability_difference=float(differences[row]),
+                max_logit_difference=float(logit_differences[row].max()) if finite[row] else None,
+                holds=not disagrees[row] and bool(differences[row] <= tolerance),
+            )
+            for row in range(len(rows))
+        ),
         max_probability_difference=largest,
         top1_disagreements=disagreements,
         worst_file=worst_file,

@@ -15,9 +15,9 @@ from app.bundles.golden import MAX_GOLDEN_IMAGE_BYTES
 from app.bundles.manifest import MAX_MANIFEST_BYTES, parse_manifest
 from app.bundles.repository import VERSION, place_of
 from app.checkpoints.found import Answers, Preprocessing
-from app.cli.predict import find_pictures
 from app.domain import Crop, Geometry, Normalisation, Resize, ResizeShorter, Size
 from app.errors import InvalidRequest, ManifestInvalid
+from app.evaluation.pictures import find_pictures
 
 IMAGENET_MEAN: Final = (0.485, 0.456, 0.406)
 IMAGENET_STD: Final = (0.229, 0.224, 0.225)

@@ -139,6 +139,32 @@ def import_(
         raise typer.Exit(exit_code)
 
 
+@app.command()
+def verify(
+    bundle: Annotated[
+        str, typer.Argument(help="models/NAME/1, or NAME in the model repository (newest version)")
+    ],
+    labelled: Annotated[
+        Path | None, typer.Option(help="Class folders of pictures: accuracy, macro F1, confusion, mistakes")
+    ] = None,
+    models: Repository = None,
+    device: Device = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
+) -> None:
+    """Prove a bundle on this machine as the server does before it is ready, and show the evidence.
+
+    Exit code 0: proved; 1: not, with the reason; 2: not asked, such as for a folder that is no class. What the
+    labelled pictures say does not change it.
+    """
+    from app.cli.verify import run_verify  # noqa: PLC0415
+    from app.settings import load_settings  # noqa: PLC0415
+
+    settings = load_settings(model_repository=models, device=device, log_format="text", log_level="warning")
+    exit_code = run_verify(settings, bundle, labelled=labelled, as_json=as_json)
+    if exit_code:
+        raise typer.Exit(exit_code)
+
+
 @app.command("models")
 def models_(
     models: Repository = None,
