@@ -157,20 +157,29 @@ def prove(
     proved = examine(
         folder, device=device, device_lock=device_lock, batch_sizes=batch_sizes, max_pixels=max_pixels
     )
-    if reason := unproved(proved.proof):
+    if reason := unproved(proved):
         proved.engine.close()
         raise SelfTestFailed(reason)
     return proved
 
 
-def unproved(proof: Proof) -> str | None:
+def unproved(examined: Proved) -> str | None:
     """Why the model may not serve; None where it may."""
-    if proof.golden is None or proof.golden.holds:
+    golden, report = examined.bundle.golden, examined.proof.golden
+    if golden is None or report is None:
         return None
-    return (
-        f"the golden images do not hold on this machine: {proof.golden.message}; weights, classes or "
-        "preprocessing were changed since they were recorded, or the device computes wrongly"
-    )
+    changes = "; ".join(golden.changes)
+    if not report.holds:
+        why = changes or (
+            "weights, classes or preprocessing were changed since they were recorded, or the device computes wrongly"
+        )
+        return f"the golden images do not hold on this machine: {report.message}; {why}"
+    if changes:
+        return (
+            f"changed since the golden images were recorded, although they still hold within the tolerance: {changes}; "
+            "undo it, or make it a new version with golden images of its own"
+        )
+    return None
 
 
 def examine(

@@ -57,7 +57,7 @@ def verified_bundle(settings: Settings, given: str, *, labelled: Path | None) ->
         return Verified(given, "refused", error.message)
     except LinesideError as error:
         return Verified(given, "invalid", error.message)
-    reason = unproved(proved.proof)
+    reason = unproved(proved)
     notes = () if pictures is None else pictures.notes
     return Verified(given, "refused" if reason else "proved", reason, proved, notes, predictions)
 
