@@ -26,6 +26,12 @@ def bundle_folder(given: str, repository: Path) -> Path:
     )
 
 
+def next_version(model: Path) -> Path:
+    """The folder of a version that does not exist yet, beside the others."""
+    taken = [int(entry.name) for entry in model.iterdir() if VERSION.fullmatch(entry.name)]
+    return model / str(max(taken, default=0) + 1)
+
+
 def _versions(folder: Path) -> list[int]:
     return [
         int(entry.name)

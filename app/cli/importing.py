@@ -65,7 +65,7 @@ def imported(options: Options) -> Report:
         notes = (*settled.notes, *notes)
         if place is None:
             return Report(file, "importable", found, settled.preprocessing, settled.classes, notes=notes)
-        proved = _written(place, settled.manifest, servable, pictures)
+        proved = written(place, settled.manifest, servable, pictures)
     except LinesideError as error:
         return Report(file, "refused", found, reason=error.message)
     return Report(file, "imported", found, settled.preprocessing, settled.classes, (), notes, proved=proved)
@@ -178,9 +178,7 @@ def _golden(
     return pictures, tuple(notes)
 
 
-def _written(
-    place: Path, manifest: Manifest, servable: Servable, pictures: Sequence[GoldenPicture]
-) -> Proved:
+def written(place: Path, manifest: Manifest, servable: Servable, pictures: Sequence[GoldenPicture]) -> Proved:
     """The bundle on disk, loaded again and proved; nothing of it remains where the proof fails."""
     write_bundle(
         place,
