@@ -14,7 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import PIL
+import torch
 
+from app import __version__
 from app.bundles.golden import GoldenReport, compare
 from app.bundles.repository import Bundle, BundleFolder, open_bundle, scan
 from app.checkpoints.weights import read_weights
@@ -24,7 +27,7 @@ from app.errors import LinesideError, SelfTestFailed
 from app.images.decode import decode
 from app.images.preprocess import preprocess
 from app.metrics import Metrics
-from app.nets.servable import check_sum_rule, load_servable
+from app.nets.servable import Servable, SumRule, check_sum_rule, load_servable
 from app.serving.capacity import Capacity
 from app.serving.catalogue import Catalogue
 from app.serving.deployment import Deployment, Proof
@@ -137,7 +140,7 @@ class Wiring:
 
 @dataclass(frozen=True, slots=True)
 class Proved:
-    """A bundle that answered on this machine as it should."""
+    """A bundle on this machine's engine, and what was measured of it."""
 
     bundle: Bundle
     engine: Engine
@@ -152,12 +155,46 @@ def prove(
     Raises:
         BundleRefused: it may not, with the reason.
     """
-    bundle = open_bundle(folder)
-    servable = load_servable(bundle.network_spec, read_weights(bundle.weights_path))
-    sum_rule = check_sum_rule(servable)
+    proved = examine(
+        folder, device=device, device_lock=device_lock, batch_sizes=batch_sizes, max_pixels=max_pixels
+    )
+    if reason := unproved(proved):
+        proved.engine.close()
+        raise SelfTestFailed(reason)
+    return proved
+
+
+def unproved(examined: Proved) -> str | None:
+    """Why the model may not serve; None where it may."""
+    golden, report = examined.bundle.golden, examined.proof.golden
+    if golden is None or report is None:
+        return None
+    changes = "; ".join(golden.changes)
+    if not report.holds:
+        why = changes or (
+            "weights, classes or preprocessing were changed since they were recorded, or the device computes wrongly"
+        )
+        return f"the golden images do not hold on this machine: {report.message}; {why}"
+    if changes:
+        return (
+            f"changed since the golden images were recorded, although they still hold within the tolerance: {changes}; "
+            "undo it, or make it a new version with golden images of its own"
+        )
+    return None
+
+
+def examine(
+    folder: Path, *, device: str, device_lock: threading.Lock, batch_sizes: Sequence[int], max_pixels: int
+) -> Proved:
+    """As `prove`, but golden images that do not hold are part of the result instead of a refusal.
+
+    Raises:
+        BundleRefused: it cannot even be loaded and asked.
+    """
+    bundle, servable, sum_rule = load(folder)
     engine = TorchEngine(servable, device, lock=device_lock)
     latency_s = warm_up(engine, batch_sizes)
-    golden = _prove_golden(bundle, engine, max_pixels=max_pixels)
+    golden = _golden_report(bundle, engine, max_pixels=max_pixels)
     warnings = () if golden is not None else (NO_GOLDEN_IMAGES,)
     proof = Proof(
         sum_rule_error=sum_rule.max_relative_error, golden=golden, latency_s=latency_s, warnings=warnings
@@ -165,12 +202,30 @@ def prove(
     return Proved(bundle, engine, proof)
 
 
-def _prove_golden(bundle: Bundle, engine: Engine, *, max_pixels: int) -> GoldenReport | None:
-    """Predict the golden images through the path that requests take.
+def load(folder: Path) -> tuple[Bundle, Servable, SumRule]:
+    """A bundle and its network, strictly loaded, in eval mode on the CPU; no picture was asked yet.
 
     Raises:
-        SelfTestFailed: this machine does not answer as recorded.
+        BundleRefused: files, manifest and weights do not go together, or the sum rule does not hold.
     """
+    bundle = open_bundle(folder)
+    servable = load_servable(bundle.network_spec, read_weights(bundle.weights_path))
+    return bundle, servable, check_sum_rule(servable)
+
+
+def environment(device: str, precision: str) -> dict[str, str]:
+    """What golden logits depend on besides the bundle: versions, device, precision."""
+    return {
+        "lineside": __version__,
+        "torch": torch.__version__,
+        "pillow": PIL.__version__,
+        "device": device,
+        "precision": precision,
+    }
+
+
+def _golden_report(bundle: Bundle, engine: Engine, *, max_pixels: int) -> GoldenReport | None:
+    """Predict the golden images through the path that requests take."""
     golden = bundle.golden
     if golden is None:
         return None
@@ -179,15 +234,9 @@ def _prove_golden(bundle: Bundle, engine: Engine, *, max_pixels: int) -> GoldenR
         picture = decode(golden.read(image), geometry=bundle.geometry, max_pixels=max_pixels)
         pixels = preprocess(picture, bundle.geometry.steps).pixels
         measured.append(engine.run(pixels[np.newaxis]).logits[0])
-    report = compare(
+    return compare(
         golden.logits(),
         np.stack(measured),
         bundle.manifest.golden.tolerance,
         [image.file for image in golden.images],
     )
-    if not report.holds:
-        raise SelfTestFailed(
-            f"the golden images do not hold on this machine: {report.message}; weights, classes or "
-            "preprocessing were changed since they were recorded, or the device computes wrongly"
-        )
-    return report

@@ -13,14 +13,14 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from app.bundles.files import one_line, plain_file_name, read_inside, write_atomically
-from app.bundles.problems import Keys, did_you_mean, in_one_message, listed, readable_problems
+from app.bundles.problems import Keys, did_you_mean, in_one_message, listed, readable_problems, shortened
 from app.errors import ManifestInvalid
 
 GOLDEN_FOLDER = "golden"
@@ -53,6 +53,8 @@ class Golden:
     made_with: Mapping[str, str]
     """Versions of what recorded the logits, such as torch = "2.10.0"."""
     images: tuple[GoldenImage, ...]
+    changes: tuple[str, ...] = ()
+    """What is not as it was when the logits were recorded: sentences, any of which disproves the bundle."""
 
     def logits(self) -> NDArray[np.float32]:
         """All recorded logits, (N, K)."""
@@ -103,11 +105,13 @@ class _GoldenRecord(BaseModel):
     format: Literal[1]
     made_with: dict[str, Annotated[str, AfterValidator(one_line)]]
     classes: tuple[str, ...] | None = None
+    weights_sha256: Annotated[str | None, Field(pattern="^[0-9a-f]{64}$")] = None
+    preprocess: dict[str, Any] | None = None
     images: Annotated[tuple[_ImageRecord, ...], Field(min_length=1)]
 
 
 _KEYS: Keys = {
-    "": frozenset({"format", "made_with", "classes", "images"}),
+    "": frozenset({"format", "made_with", "classes", "weights_sha256", "preprocess", "images"}),
     "images": frozenset({"file", "sha256", "logits", "class"}),
 }
 
@@ -142,8 +146,20 @@ def _parse(data: bytes, classes: Sequence[str]) -> _GoldenRecord:
     return record
 
 
-def read_golden(bundle_folder: Path, classes: Sequence[str]) -> Golden | None:
+def read_golden(
+    bundle_folder: Path,
+    classes: Sequence[str],
+    *,
+    weights: Path | None = None,
+    preprocess: Mapping[str, object] | None = None,
+) -> Golden | None:
     """The golden images, every file checked; None where the bundle has no folder golden/.
+
+    Args:
+        bundle_folder: <name>/<version>/.
+        classes: the manifest's.
+        weights: the weight file; where given, it is compared with what was recorded.
+        preprocess: the manifest's table as JSON values; where given, likewise.
 
     Raises ManifestInvalid. A folder without golden.json is refused too: somebody meant to have a
     self-test, and it would be silently missing.
@@ -151,10 +167,15 @@ def read_golden(bundle_folder: Path, classes: Sequence[str]) -> Golden | None:
     folder = bundle_folder / GOLDEN_FOLDER
     if not folder.exists() and not folder.is_symlink():
         return None
-    return _read(bundle_folder, classes)
+    return _read(bundle_folder, classes, weights, preprocess)
 
 
-def _read(bundle_folder: Path, classes: Sequence[str]) -> Golden:
+def _read(
+    bundle_folder: Path,
+    classes: Sequence[str],
+    weights: Path | None,
+    preprocess: Mapping[str, object] | None,
+) -> Golden:
     data = read_inside(bundle_folder, GOLDEN_PATH, max_bytes=MAX_GOLDEN_JSON_BYTES)
     record = _parse(data, classes)
     images = tuple(
@@ -166,10 +187,35 @@ def _read(bundle_folder: Path, classes: Sequence[str]) -> Golden:
         )
         for image in record.images
     )
-    golden = Golden(bundle_folder, record.made_with, images)
+    golden = Golden(bundle_folder, record.made_with, images, _changes(record, weights, preprocess))
     for image in images:
         golden.read(image)
     return golden
+
+
+def _changes(
+    record: _GoldenRecord, weights: Path | None, preprocess: Mapping[str, object] | None
+) -> tuple[str, ...]:
+    """Changes too small for the tolerance are found as well: logits are those of one file and one preprocessing."""
+    changes = []
+    if weights is not None and record.weights_sha256 not in {None, _sha256(weights)}:
+        changes.append(f"`{weights.name}` is not the file whose logits were recorded: its SHA-256 differs")
+    if preprocess is not None and record.preprocess is not None:
+        now, then = json.loads(json.dumps(preprocess)), record.preprocess
+        changes += [
+            f"`{key}` of [preprocess] was {shortened(json.dumps(then.get(key)))} when the logits were recorded"
+            for key in {**then, **now}
+            if then.get(key) != now.get(key)
+        ]
+    return tuple(changes)
+
+
+def _sha256(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise ManifestInvalid(f"`{path.name}` cannot be read: {error.strerror}") from error
 
 
 def write_golden(
@@ -178,8 +224,12 @@ def write_golden(
     classes: Sequence[str],
     made_with: Mapping[str, str],
     pictures: Sequence[GoldenPicture],
+    weights: Path | None = None,
+    preprocess: Mapping[str, object] | None = None,
 ) -> Golden:
     """Records the pictures and their logits in golden/; raises ManifestInvalid before anything is written.
+
+    Weights and preprocessing, where given, are recorded too: no later change of them is too small to be found.
 
     golden.json comes last. A crash on the way leaves the old one, whose SHA-256 then refuse a
     picture that was already replaced.
@@ -194,7 +244,11 @@ def write_golden(
             "logits": logits.astype(np.float64).tolist(),
         }
         records.append(record if picture.class_name is None else record | {"class": picture.class_name})
-    facts = {"format": 1, "made_with": dict(made_with), "classes": list(classes)}
+    facts: dict[str, object] = {"format": 1, "made_with": dict(made_with), "classes": list(classes)}
+    if weights is not None:
+        facts["weights_sha256"] = _sha256(weights)
+    if preprocess is not None:
+        facts["preprocess"] = dict(preprocess)
     head = json.dumps(facts, ensure_ascii=False)[1:-1]
     rows = ",\n".join(f"  {json.dumps(record, ensure_ascii=False)}" for record in records)
     data = f'{{{head}, "images": [\n{rows}\n]}}\n'.encode()
@@ -205,16 +259,35 @@ def write_golden(
     for picture in pictures:
         write_atomically(folder / picture.file, picture.data)
     write_atomically(folder / GOLDEN_FILE, data)
-    return _read(bundle_folder, classes)
+    return _read(bundle_folder, classes, weights, preprocess)
 
 
 # --- the comparison ----------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
+class GoldenRow:
+    """One golden image: what was recorded, and what this machine says."""
+
+    file: str
+    expected_index: int
+    expected_probability: float
+    """Of the recorded class."""
+    measured_index: int | None
+    """None where the logits are not finite numbers."""
+    measured_probability: float | None
+    """Of the measured class."""
+    max_probability_difference: float
+    """Over the classes; 1.0 where a logit is not a finite number."""
+    max_logit_difference: float | None
+    holds: bool
+
+
+@dataclass(frozen=True, slots=True)
 class GoldenReport:
     """How closely this machine answers as the recording did."""
 
+    rows: tuple[GoldenRow, ...]
     max_probability_difference: float
     """Over all images and classes; 1.0 where a logit was not a finite number."""
     top1_disagreements: int
@@ -239,7 +312,7 @@ def compare(
         measured: this machine's, (N, K).
         tolerance: largest accepted difference of any probability. Where the expected winner leads
             another class by less than this, that class may win instead.
-        files: names for the message, N of them or none.
+        files: names for the message and the rows, N of them or none.
 
     Raises:
         ValueError: the shapes differ or there is no image.
@@ -268,7 +341,21 @@ def compare(
     message += f"; largest difference of a probability {largest:.2g}, accepted {tolerance:.2g}"
     if not finite.all():
         message = f"{int((~finite).sum())} of {images} gave logits that are not finite numbers"
+    logit_differences = np.abs(expected.astype(np.float64) - measured.astype(np.float64))
     return GoldenReport(
+        rows=tuple(
+            GoldenRow(
+                file=files[row] if files else str(row),
+                expected_index=int(recorded[row].argmax()),
+                expected_probability=float(recorded[row].max()),
+                measured_index=int(now[row].argmax()) if finite[row] else None,
+                measured_probability=float(now[row].max()) if finite[row] else None,
+                max_probability_difference=float(differences[row]),
+                max_logit_difference=float(logit_differences[row].max()) if finite[row] else None,
+                holds=not disagrees[row] and bool(differences[row] <= tolerance),
+            )
+            for row in range(len(rows))
+        ),
         max_probability_difference=largest,
         top1_disagreements=disagreements,
         worst_file=worst_file,

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from app.bundles.manifest import Manifest, checked_manifest
+from app.bundles.manifest_tables import PreprocessTable
 from app.domain import (
     ConcatPoolHead,
     ConvCamHead,
@@ -104,14 +105,13 @@ def _corners(box: CropBox | RegionOfInterest) -> list[float]:
 
 def write_manifest(manifest: Manifest) -> str:
     """model.toml for people to edit: every key stands there, with what it means."""
-    table = manifest.preprocess
     head = manifest.head.model_dump(exclude_none=True)
     lines = [
         "# How this model is built and what its pictures go through; docs/bundles.md explains every key.",
         "",
         f"architecture = {_toml(manifest.architecture)}",
         f"weights = {_toml(manifest.weights)}",
-        f"classes = {_toml(manifest.classes)}  # in the order of the head's outputs",
+        write_classes(manifest.classes),
         *(
             f"{key} = {_toml(value)}"
             for key in ("title", "description", "notice")
@@ -121,16 +121,7 @@ def write_manifest(manifest: Manifest) -> str:
         "[head]",
         *(f"{key} = {_toml(value)}" for key, value in head.items()),
         "",
-        "[preprocess]  # exactly what training did, in this order; sizes are [height, width]",
-        f"orientation = {_toml(table.orientation)}  # EXIF: ignore | apply",
-        f"channels = {_toml(table.channels)}  # RGB | BGR",
-        f"alpha_background = {_toml(table.alpha_background)}  # the colour under transparent pixels",
-        "steps = [",
-        *(f"  {_toml(step.model_dump())}," for step in table.steps),
-        "]",
-        f"scale = {_scale(table.scale)}  # then (pixel * scale - mean) / std",
-        f"mean = {_toml(table.mean)}",
-        f"std = {_toml(table.std)}",
+        *_preprocess_lines(manifest.preprocess),
         *_evidence_lines(manifest),
         "",
         "[golden]",
@@ -146,6 +137,34 @@ def write_manifest(manifest: Manifest) -> str:
             *(f"{_key(name)} = {_toml(text)}" for name, text in labels.items()),
         ]
     return "\n".join(lines) + "\n"
+
+
+def write_classes(classes: Sequence[str]) -> str:
+    """The manifest's line of class names."""
+    return f"classes = {_toml(list(classes))}  # in the order of the head's outputs"
+
+
+def write_preprocess(geometry: Geometry, normalisation: Normalisation) -> str:
+    """The manifest's [preprocess] table, to paste; raises ManifestInvalid."""
+    values = describe(
+        architecture="any", classes=("a", "b"), geometry=geometry, normalisation=normalisation
+    ).preprocess
+    return "\n".join(_preprocess_lines(values)) + "\n"
+
+
+def _preprocess_lines(table: PreprocessTable) -> list[str]:
+    return [
+        "[preprocess]  # exactly what training did, in this order; sizes are [height, width]",
+        f"orientation = {_toml(table.orientation)}  # EXIF: ignore | apply",
+        f"channels = {_toml(table.channels)}  # RGB | BGR",
+        f"alpha_background = {_toml(table.alpha_background)}  # the colour under transparent pixels",
+        "steps = [",
+        *(f"  {_toml(step.model_dump())}," for step in table.steps),
+        "]",
+        f"scale = {_scale(table.scale)}  # then (pixel * scale - mean) / std",
+        f"mean = {_toml(table.mean)}",
+        f"std = {_toml(table.std)}",
+    ]
 
 
 def _evidence_lines(manifest: Manifest) -> list[str]:

@@ -193,7 +193,12 @@ def load_bundle(folder: Path, *, name: str, version: int) -> Bundle:
             folder=folder,
             manifest=manifest,
             digest=bundle_digest(data, weights),
-            golden=read_golden(folder, manifest.classes),
+            golden=read_golden(
+                folder,
+                manifest.classes,
+                weights=weights,
+                preprocess=manifest.preprocess.model_dump(mode="json"),
+            ),
         )
     except BundleRefused as error:
         raise type(error)(f"{name}/{version}: {error.message}") from error

@@ -58,7 +58,12 @@ def write_bundle(
             weights.chmod((temporary / MANIFEST_FILE).stat().st_mode & 0o777)
         if pictures:
             write_golden(
-                temporary, classes=checked.classes, made_with=dict(made_with or {}), pictures=pictures
+                temporary,
+                classes=checked.classes,
+                made_with=made_with or {},
+                pictures=pictures,
+                weights=weights if weights.is_file() else None,  # else refused below, with the reason
+                preprocess=checked.preprocess.model_dump(mode="json"),
             )
         load_bundle(temporary, name=name, version=version)
         for path in (weights, *temporary.rglob("*/"), temporary):

@@ -15,9 +15,9 @@ from app.bundles.golden import MAX_GOLDEN_IMAGE_BYTES
 from app.bundles.manifest import MAX_MANIFEST_BYTES, parse_manifest
 from app.bundles.repository import VERSION, place_of
 from app.checkpoints.found import Answers, Preprocessing
-from app.cli.predict import find_pictures
 from app.domain import Crop, Geometry, Normalisation, Resize, ResizeShorter, Size
 from app.errors import InvalidRequest, ManifestInvalid
+from app.evaluation.pictures import find_pictures
 
 IMAGENET_MEAN: Final = (0.485, 0.456, 0.406)
 IMAGENET_STD: Final = (0.229, 0.224, 0.225)
@@ -183,11 +183,15 @@ def golden_files(folder: Path, classes: Sequence[str]) -> list[PictureFile]:
     files = []
     for number, path in enumerate(chosen[:MAX_GOLDEN_PICTURES], start=1):
         room = path.absolute().parent.name
-        name = re.sub(r"[^\w.-]", "_", f"{number:02}-{room}-{path.stem}", flags=re.ASCII)[:120]
-        files.append(
-            PictureFile(f"{name}{path.suffix.lower()}", path.read_bytes(), room if room in classes else None)
-        )
+        class_name = room if room in classes else None
+        files.append(PictureFile(golden_name(number, path), path.read_bytes(), class_name))
     return files
+
+
+def golden_name(number: int, path: Path) -> str:
+    """A name for the copy, plain on every system: number, folder, file."""
+    name = re.sub(r"[^\w.-]", "_", f"{number:02}-{path.absolute().parent.name}-{path.stem}", flags=re.ASCII)
+    return f"{name[:120]}{path.suffix.lower()}"
 
 
 def painted_files() -> list[PictureFile]:

@@ -13,11 +13,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import PIL
-import torch
 from safetensors.torch import save_file
 
-from app import __version__
 from app.bundles.golden import GoldenPicture
 from app.bundles.manifest import Manifest
 from app.bundles.manifest_text import describe
@@ -40,7 +37,7 @@ from app.images.decode import decode
 from app.images.preprocess import preprocess
 from app.nets.servable import Servable, load_servable, servable_state
 from app.settings import Settings
-from app.wiring import Proved, prove
+from app.wiring import Proved, environment, prove
 
 IMPORTED, REFUSED, QUESTION = 0, 1, 2
 
@@ -77,7 +74,7 @@ def imported(options: Options) -> Report:
         notes = (*settled.notes, *notes)
         if place is None:
             return Report(file, "importable", found, settled.preprocessing, settled.classes, notes=notes)
-        proved = _written(place, settled.manifest, servable, pictures)
+        proved = written(place, settled.manifest, servable, pictures)
     except LinesideError as error:
         return Report(file, "refused", found, reason=error.message)
     return Report(file, "imported", found, settled.preprocessing, settled.classes, (), notes, proved=proved)
@@ -211,23 +208,14 @@ def _golden(
     return pictures, tuple(notes)
 
 
-def _written(
-    place: Path, manifest: Manifest, servable: Servable, pictures: Sequence[GoldenPicture]
-) -> Proved:
+def written(place: Path, manifest: Manifest, servable: Servable, pictures: Sequence[GoldenPicture]) -> Proved:
     """The bundle on disk, loaded again and proved; nothing of it remains where the proof fails."""
-    environment = {
-        "lineside": __version__,
-        "torch": torch.__version__,
-        "pillow": PIL.__version__,
-        "device": "cpu",
-        "precision": "float32",
-    }
     write_bundle(
         place,
         manifest=manifest,
         write_weights=lambda path: save_file(servable_state(servable), path),
         pictures=pictures,
-        made_with=environment,
+        made_with=environment("cpu", TorchEngine.precision),
     )
     try:
         proved = prove(

@@ -223,6 +223,60 @@ def finetune(
     run_finetune(options)
 
 
+@app.command()
+def verify(
+    bundle: Annotated[
+        str, typer.Argument(help="models/NAME/1, or NAME in the model repository (newest version)")
+    ],
+    labelled: Annotated[
+        Path | None, typer.Option(help="Class folders of pictures: accuracy, macro F1, confusion, mistakes")
+    ] = None,
+    models: Repository = None,
+    device: Device = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
+) -> None:
+    """Prove a bundle on this machine as the server does before it is ready, and show the evidence.
+
+    Exit code 0: proved; 1: not, with the reason; 2: not asked, such as for a folder that is no class. What the
+    labelled pictures say does not change it.
+    """
+    from app.cli.verify import run_verify  # noqa: PLC0415
+    from app.settings import load_settings  # noqa: PLC0415
+
+    settings = load_settings(model_repository=models, device=device, log_format="text", log_level="warning")
+    exit_code = run_verify(settings, bundle, labelled=labelled, as_json=as_json)
+    if exit_code:
+        raise typer.Exit(exit_code)
+
+
+@app.command("detect-preprocess")
+def detect_preprocess(
+    bundle: Annotated[
+        str, typer.Argument(help="models/NAME/1, or NAME in the model repository (newest version)")
+    ],
+    labelled: Annotated[Path, typer.Option(help="Class folders of pictures; some tens are enough")],
+    pictures: Annotated[int, typer.Option(help="At most so many, spread over the classes", min=1)] = 40,
+    write: Annotated[
+        bool, typer.Option("--write", help="Make the next version of the bundle with what was found.")
+    ] = False,
+    models: Repository = None,
+    device: Device = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
+) -> None:
+    """Tell from labelled pictures which preprocessing and which order of classes the model was trained with.
+
+    Tries a few hundred plausible declarations. Exit code 0: nothing is better than the declared one; 1: another
+    one is; 2: the pictures cannot settle it, or the command could not be carried out.
+    """
+    from app.cli.detect import DetectOptions, run_detect  # noqa: PLC0415
+    from app.settings import load_settings  # noqa: PLC0415
+
+    settings = load_settings(model_repository=models, device=device, log_format="text", log_level="warning")
+    exit_code = run_detect(settings, DetectOptions(bundle, labelled, pictures, write), as_json=as_json)
+    if exit_code:
+        raise typer.Exit(exit_code)
+
+
 @app.command("models")
 def models_(
     models: Repository = None,

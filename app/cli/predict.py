@@ -11,23 +11,23 @@ import io
 import json
 import os
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from app.cli.summary import Summary, summarise
+from app.cli.summary import figures_json, figures_tables
 from app.domain import Prediction
-from app.errors import BodyTooLarge, InvalidRequest, LinesideError, NotReady, UnreadableImage
+from app.errors import InvalidRequest, LinesideError, NotReady
+from app.evaluation.metrics import Figures, figures
+from app.evaluation.pictures import SUFFIXES, find_pictures, read_picture
 from app.serving.deployment import Deployment
 from app.serving.service import OverlayStyle, Service
 from app.settings import Settings
 from app.wiring import Wiring
-
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp"})
-"""What a folder is searched for; a file named outright is always tried, whatever it is called."""
 
 DEADLINE_S = 3600.0
 """Nobody waits at a gate; this only ends a device that hangs."""
@@ -79,30 +79,20 @@ def run_predict(
     write_whole(out / "predictions.csv", predictions_csv(scored, deployment.classes).encode("utf-8"))
     console.print(f"wrote {out / 'predictions.csv'}")
     labelled = [
-        (row.true_class, row.prediction.top.class_name)
+        (deployment.classes.index(row.true_class), row.prediction.top.class_index)
         for row in scored
         if row.true_class is not None and row.prediction is not None
     ]
     failures = [row for row in scored if row.error is not None]
     if labelled:
-        summary = summarise(labelled, deployment.classes)
+        true, predicted = np.array(labelled, dtype=np.int64).T
+        summary = figures(true, predicted, deployment.classes)
         _write_summary(out, summary, deployment, pictures=len(scored), failed=len(failures))
         console.print(f"wrote {out / 'summary.json'}")
-        print_summary(summary)
+        Console(highlight=False).print(figures_tables(summary))
     for row in failures:
         console.print(f"[red]{row.path}[/]: {row.error.message if row.error else ''}")
     return len(failures)
-
-
-def find_pictures(paths: Iterable[Path]) -> list[Path]:
-    """Files as named, folders searched for pictures; sorted, each once."""
-    found: set[Path] = set()
-    for path in paths:
-        if path.is_dir():
-            found |= {p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file()}
-        else:
-            found.add(path)
-    return sorted(found)
 
 
 async def _score(
@@ -150,7 +140,7 @@ async def _score_one(
     now = time.monotonic()
     identity = deployment.identity
     try:
-        body = await asyncio.to_thread(_read, path, settings.max_body_bytes)
+        body = await asyncio.to_thread(read_picture, path, settings.max_body_bytes)
         with service.admit(
             path.name, model=identity.name, version=identity.version, started=now, deadline=now + DEADLINE_S
         ) as ticket:
@@ -169,15 +159,6 @@ async def _score_one(
 def _folder_of(path: Path) -> str:
     """The name of the folder that a picture lies in, also where the path is just a file's name."""
     return path.absolute().parent.name
-
-
-def _read(path: Path, max_bytes: int) -> bytes:
-    try:
-        if path.stat().st_size > max_bytes:
-            raise BodyTooLarge(f"more than {max_bytes} bytes; raise LINESIDE_MAX_BODY_MIB")
-        return path.read_bytes()
-    except OSError as error:
-        raise UnreadableImage(f"cannot be opened: {error.strerror}") from error
 
 
 def predictions_csv(scored: Sequence[Scored], classes: Sequence[str]) -> str:
@@ -222,7 +203,7 @@ def predictions_csv(scored: Sequence[Scored], classes: Sequence[str]) -> str:
 
 
 def _write_summary(
-    out: Path, summary: Summary, deployment: Deployment, *, pictures: int, failed: int
+    out: Path, summary: Figures, deployment: Deployment, *, pictures: int, failed: int
 ) -> None:
     identity = deployment.identity
     report = {
@@ -230,15 +211,10 @@ def _write_summary(
         "engine": {"device": deployment.engine.device, "precision": deployment.engine.precision},
         "pictures": pictures,
         "failed": failed,
-        **summary.as_json(),
+        **figures_json(summary),
     }
     text = json.dumps(report, ensure_ascii=False, indent=2) + "\n"
     write_whole(out / "summary.json", text.encode("utf-8"))
-
-
-def print_summary(summary: Summary) -> None:
-    """The table that a person wants to see at the end."""
-    Console(highlight=False).print(summary.table())
 
 
 def write_whole(path: Path, data: bytes) -> None:

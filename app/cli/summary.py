@@ -1,71 +1,116 @@
-"""What a labelled folder says of a model: accuracy, macro F1, confusion matrix."""
+"""Figures of labelled pictures: tables for a terminal, JSON for scripts."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import math
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
+from rich.box import SIMPLE_HEAD
+from rich.console import Group, RenderableType
+from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
+
+from app.evaluation.metrics import Figures, wilson_interval
+
+MAX_MATRIX_CLASSES = 12
+"""A wider matrix fits no terminal; summary.json and --json hold all of it."""
+MAX_CLASS_ROWS = 20
+MAX_CONFUSIONS = 10
 
 
-@dataclass(frozen=True, slots=True)
-class Summary:
-    """Counts of labelled pictures; every figure is derived from them."""
+def figures_json(figures: Figures) -> dict[str, Any]:
+    """For summary.json and --json; what is not known is null."""
+    return {
+        "labelled": figures.count,
+        "hits": figures.hits,
+        "accuracy": known(figures.accuracy),
+        "accuracy_95": list(wilson_interval(figures.hits, figures.count)),
+        "macro_f1": known(figures.macro_f1),
+        "classes": list(figures.classes),
+        "without_pictures": list(figures.without_pictures),
+        "support": figures.support.tolist(),
+        "precision": [known(value) for value in figures.precision.tolist()],
+        "recall": [known(value) for value in figures.recall.tolist()],
+        "f1": [known(value) for value in figures.f1.tolist()],
+        "confusion": figures.confusion.tolist(),
+        "confusion_rows": "true class, in the order of classes",
+        "confusion_columns": "predicted class, in the order of classes",
+    }
 
-    classes: tuple[str, ...]
-    confusion: NDArray[np.int64]
-    """(K, K): rows are the true classes, columns the predicted ones."""
 
-    @property
-    def accuracy(self) -> float:
-        """Share of pictures whose predicted class is the true one."""
-        return float(np.trace(self.confusion) / self.confusion.sum())
+def known(value: float) -> float | None:
+    """JSON has no NaN."""
+    return None if math.isnan(value) else value
 
-    def f1(self) -> NDArray[np.float64]:
-        """F1 per class, (K,): 2 TP / (2 TP + FP + FN); NaN for a class neither shown nor predicted."""
-        true_positive = np.diag(self.confusion).astype(np.float64)
-        denominator = self.confusion.sum(axis=0) + self.confusion.sum(axis=1)
-        with np.errstate(invalid="ignore"):
-            return np.asarray(2 * true_positive / denominator)
 
-    @property
-    def macro_f1(self) -> float:
-        """Mean F1 over the classes that were shown or predicted."""
-        return float(np.nanmean(self.f1()))
-
-    def as_json(self) -> dict[str, Any]:
-        """For summary.json."""
-        return {
-            "labelled": int(self.confusion.sum()),
-            "accuracy": self.accuracy,
-            "macro_f1": self.macro_f1,
-            "classes": list(self.classes),
-            "confusion": self.confusion.tolist(),
-            "confusion_rows": "true class, in the order of classes",
-            "confusion_columns": "predicted class, in the order of classes",
-        }
-
-    def table(self) -> Table:
-        """For a terminal."""
-        title = (
-            f"accuracy {self.accuracy:.4f}   macro F1 {self.macro_f1:.4f}   pictures {self.confusion.sum()}"
+def table_of(*columns: str) -> Table:
+    """A narrow table, 80 columns are few; columns that begin with > hold numbers."""
+    table = Table(
+        box=SIMPLE_HEAD, padding=(0, 1, 0, 0), title_justify="left", title_style="bold", pad_edge=False
+    )
+    for name in columns:
+        table.add_column(
+            name.removeprefix(">"), justify="right" if name.startswith(">") else "left", overflow="fold"
         )
-        table = Table("true \\ predicted", *self.classes, "recall", title=title)
-        for name, row in zip(self.classes, self.confusion, strict=True):
-            recall = f"{row[self.classes.index(name)] / row.sum():.3f}" if row.sum() else "-"
-            table.add_row(name, *(str(count) for count in row), recall)
-        return table
+    return table
 
 
-def summarise(labelled: Sequence[tuple[str, str]], classes: Sequence[str]) -> Summary:
-    """Count (true class, predicted class) pairs.
+def figures_tables(figures: Figures) -> RenderableType:
+    """For a terminal: accuracy and macro F1, one line a class, the confusion matrix."""
+    low, high = wilson_interval(figures.hits, figures.count)
+    parts: list[RenderableType] = [
+        Text.from_markup(
+            f"[bold]accuracy {figures.accuracy:.4f}[/], {figures.hits} of {figures.count} pictures (95 %: {low:.3f} to "
+            f"{high:.3f}); [bold]macro F1 {figures.macro_f1:.4f}[/]"
+        ),
+        _per_class(figures),
+    ]
+    if figures.without_pictures:
+        names = ", ".join(figures.without_pictures[:MAX_CLASS_ROWS])
+        parts.append(Text(f"no pictures, so not in the macro F1: {names}", style="yellow"))
+    narrow = len(figures.classes) <= MAX_MATRIX_CLASSES
+    parts.append(_matrix(figures) if narrow else _confusions(figures))
+    return Group(*parts)
 
-    Args:
-        labelled: at least one pair, of names in `classes`.
-        classes: in the order of the model's outputs.
-    """
-    confusion = np.zeros((len(classes), len(classes)), dtype=np.int64)
-    for true_class, predicted in labelled:
-        confusion[classes.index(true_class), classes.index(predicted)] += 1
-    return Summary(tuple(classes), confusion)
+
+def _per_class(figures: Figures) -> Table:
+    table = table_of("class", ">precision", ">recall", ">F1", ">pictures")
+    order = list(range(len(figures.classes)))
+    if len(figures.classes) > MAX_CLASS_ROWS:
+        # The weakest are what one looks for among a thousand; those without pictures last.
+        order.sort(key=lambda index: math.inf if math.isnan(figures.f1[index]) else figures.f1[index])
+        del order[MAX_CLASS_ROWS:]
+        table.title = f"the {MAX_CLASS_ROWS} classes of lowest F1"
+    for index in order:
+        table.add_row(
+            escape(figures.classes[index]),
+            *(_figure(values[index]) for values in (figures.precision, figures.recall, figures.f1)),
+            str(figures.support[index]),
+        )
+    return table
+
+
+def _figure(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.3f}"
+
+
+def _matrix(figures: Figures) -> Table:
+    table = table_of("true \\ predicted", *(f">{escape(name)}" for name in figures.classes))
+    for row, name in enumerate(figures.classes):
+        cells = [str(count) if count else "·" for count in figures.confusion[row]]
+        cells[row] = f"[bold]{cells[row]}[/]"
+        table.add_row(escape(name), *cells)
+    return table
+
+
+def _confusions(figures: Figures) -> Table:
+    """The most frequent cells off the diagonal."""
+    table = table_of("true", "predicted", ">pictures")
+    table.title = "most frequent confusions"
+    counts = {
+        (row, column): int(figures.confusion[row, column])
+        for row, column in zip(*figures.confusion.nonzero(), strict=True)
+        if row != column
+    }
+    for (row, column), count in sorted(counts.items(), key=lambda cell: -cell[1])[:MAX_CONFUSIONS]:
+        table.add_row(escape(figures.classes[row]), escape(figures.classes[column]), str(count))
+    return table

@@ -1,1 +1,1 @@
-"""How good a classifier is, and how sure it may be."""
+"""What labelled pictures say of a model: predictions, figures of merit, how sure it may be, how it was fed."""

@@ -11,7 +11,7 @@ of files, devices or queues.
 import logging
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -181,6 +181,24 @@ def load_servable(spec: NetworkSpec, state: Mapping[str, Tensor]) -> Servable:
     tensors = fitted(shapes, state, spec)
     servable.load_state_dict({own: tensors[name] for own, name in names.items()}, strict=True, assign=True)
     return servable.eval().requires_grad_(requires_grad=False)
+
+
+def behind(servable: Servable, normalisation: Normalisation, input_size: Size) -> Servable:
+    """The same network, its weights shared, behind another normalisation or for pictures of another size.
+
+    Args:
+        servable: in eval mode.
+        normalisation: taken instead of its own.
+        input_size: taken instead of its own; every trunk pools at its end, so any size that it can take will do.
+    """
+    other = Servable(
+        replace(servable.spec, normalisation=normalisation, input_size=input_size),
+        servable.trunk,
+        servable.head,
+        target_layer=servable.target_layer,
+        script_names=servable.script_names,
+    )
+    return other.eval()
 
 
 def servable_state(servable: Servable) -> dict[str, Tensor]:

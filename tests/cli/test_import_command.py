@@ -53,27 +53,6 @@ def test_the_bundle_serves_and_a_second_import_is_the_next_version(checkpoint: P
     assert reply["class"] in {"castrate", "boar", "female"}
 
 
-@pytest.mark.parametrize("change", ["weights", "preprocess"])
-def test_a_change_after_the_import_keeps_the_server_from_being_ready(change: str, checkpoint: Path) -> None:
-    """One byte of the weights, one step of the preprocessing."""
-    models = checkpoint.parent / "models"
-    assert command(checkpoint, "--classes", "a,b,c", "--out", str(models / "line"))[0] == 0
-    manifest, weights = models / "line" / "1" / "model.toml", models / "line" / "1" / "weights.safetensors"
-    if change == "weights":
-        data = bytearray(weights.read_bytes())
-        data[-1] ^= 0x40  # the exponent of the last number
-        weights.write_bytes(data)
-    else:
-        text = manifest.read_text("utf-8")
-        manifest.write_text(text.replace("[32, 32]", "[96, 96]"), "utf-8")
-
-    with threaded_server(test_settings(models)) as url:
-        reply = httpx.get(f"{url}/readyz")
-
-    assert reply.status_code == 503
-    assert "golden" in reply.text
-
-
 def test_questions_end_with_code_2_and_name_their_options(checkpoint: Path) -> None:
     result = run.invoke(app, ["import", str(checkpoint), "--out", str(checkpoint.parent / "models" / "line")])
 

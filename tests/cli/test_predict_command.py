@@ -15,7 +15,6 @@ from support.server import test_settings, threaded_server
 from typer.testing import CliRunner
 
 from app.cli.main import app
-from app.cli.summary import summarise
 from app.errors import InvalidRequest, NotReady
 
 run = CliRunner()
@@ -109,17 +108,6 @@ def test_nothing_to_score_and_nothing_to_score_with_say_so(repository: Path, tmp
     assert ".tiff" in str(nothing.exception)
     assert isinstance(no_model.exception, NotReady)
     assert "holds no bundle" in str(no_model.exception)
-
-
-def test_figures_are_the_textbooks() -> None:
-    """A hand-computed confusion matrix; F1 of a class is 2 TP / (2 TP + FP + FN)."""
-    pairs = [("a", "a")] * 3 + [("a", "b")] + [("b", "b")] * 2 + [("b", "a")] * 2
-
-    summary = summarise(pairs, ["a", "b", "never"])
-
-    assert summary.confusion.tolist() == [[3, 1, 0], [2, 2, 0], [0, 0, 0]]
-    assert summary.accuracy == pytest.approx(5 / 8)
-    assert summary.macro_f1 == pytest.approx((6 / 9 + 4 / 7) / 2)
 
 
 def test_models_lists_bundles_without_loading_them(repository: Path, tmp_path: Path) -> None:

@@ -1,0 +1,40 @@
+"""Which bundle a command means: a folder, or a name in the model repository."""
+
+from pathlib import Path
+
+from app.bundles.manifest import MANIFEST_FILE
+from app.bundles.problems import did_you_mean, listed
+from app.bundles.repository import VERSION, scan
+from app.errors import UnknownModel
+
+
+def bundle_folder(given: str, repository: Path) -> Path:
+    """The folder of `models/NAME/1`, `models/NAME`, `NAME/1` or `NAME`; the newest version where none is said.
+
+    Raises:
+        UnknownModel: there is none, with the names that exist.
+    """
+    for path in (Path(given), repository / given):
+        if (path / MANIFEST_FILE).is_file():
+            return path.absolute()
+        if path.is_dir() and (versions := _versions(path)):
+            return (path / str(max(versions))).absolute()
+    names = sorted({folder.name for folder in scan(repository).found})
+    there = f"the model repository holds {listed(names)}" if names else "the model repository holds no bundle"
+    raise UnknownModel(
+        f"{given}: neither a bundle's folder (models/NAME/1) nor a model's name{did_you_mean(given, names)}; {there}"
+    )
+
+
+def next_version(model: Path) -> Path:
+    """The folder of a version that does not exist yet, beside the others."""
+    taken = [int(entry.name) for entry in model.iterdir() if VERSION.fullmatch(entry.name)]
+    return model / str(max(taken, default=0) + 1)
+
+
+def _versions(folder: Path) -> list[int]:
+    return [
+        int(entry.name)
+        for entry in folder.iterdir()
+        if VERSION.fullmatch(entry.name) and (entry / MANIFEST_FILE).is_file()
+    ]

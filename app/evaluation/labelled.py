@@ -1,0 +1,114 @@
+"""A folder of class folders -> labelled items.
+
+FOLDER/boar/a.jpg, FOLDER/boar/day 2/b.jpg, FOLDER/암/c.tif -> LabelledItem(path, class index)
+
+A folder's name is a class's name, or one of its display labels. Opens no picture.
+"""
+
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from app.bundles.problems import did_you_mean, listed
+from app.errors import InvalidRequest
+from app.evaluation.pictures import SUFFIXES, find_pictures
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledItem:
+    """One picture file and what it truly shows."""
+
+    path: Path
+    class_index: int
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledFolder:
+    """What lies in a folder of class folders."""
+
+    items: tuple[LabelledItem, ...]
+    """By class folder, then by path."""
+    notes: tuple[str, ...] = ()
+    """What was passed over."""
+
+
+def read_labelled(
+    folder: Path, classes: Sequence[str], display: Mapping[str, Mapping[str, str]] | None = None
+) -> LabelledFolder:
+    """Lists the pictures of a folder whose subfolders are named by class.
+
+    Args:
+        folder: the one above the class folders; a class folder is searched to any depth.
+        classes: in the order of the model's outputs.
+        display: language -> class -> label, as in the manifest; a label that two classes share is not taken.
+
+    Raises:
+        InvalidRequest: no such folder, a subfolder that is no class, or no picture at all.
+    """
+    if not folder.is_dir():
+        raise InvalidRequest(
+            f"{folder} is not a folder; it is the one above the class folders {listed(classes)}"
+        )
+    indices = _names(classes, display or {})
+    entries = sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
+    rooms = [entry for entry in entries if entry.is_dir()]
+    if unknown := [room.name for room in rooms if _plain(room.name) not in indices]:
+        hint = did_you_mean(unknown[0], classes) if len(unknown) == 1 else ""
+        raise InvalidRequest(
+            f"{listed(unknown)} in {folder.name}/: no class of this model{hint}; the classes are {listed(classes)}"
+        )
+    items = [
+        LabelledItem(path, indices[_plain(room.name)])
+        for room in rooms
+        for path in find_pictures([room])
+        if not any(part.startswith(".") for part in path.relative_to(room).parts)
+    ]
+    if not items:
+        raise InvalidRequest(
+            f"no pictures ({', '.join(sorted(SUFFIXES))}) in class folders of {folder.name}/; "
+            f"the classes are {listed(classes)}"
+        )
+    notes = []
+    if loose := [entry.name for entry in entries if entry.suffix.lower() in SUFFIXES and entry.is_file()]:
+        notes.append(f"{len(loose)} pictures beside the class folders were passed over: {listed(loose)}")
+    return LabelledFolder(tuple(items), tuple(notes))
+
+
+def spread(items: Sequence[LabelledItem], count: int) -> tuple[LabelledItem, ...]:
+    """At most `count` items, the classes in turn, each class's taken evenly from its list.
+
+    Every beginning of the result is as balanced as the whole, so a part of it may be looked at first.
+    """
+    by_class: dict[int, list[LabelledItem]] = {}
+    for item in items:
+        by_class.setdefault(item.class_index, []).append(item)
+    shares = dict.fromkeys(by_class, 0)
+    left = min(count, len(items))
+    while left:
+        for index, those in by_class.items():
+            if left and shares[index] < len(those):
+                shares[index] += 1
+                left -= 1
+    rows = [
+        [those[position * len(those) // shares[index]] for position in range(shares[index])]
+        for index, those in sorted(by_class.items())
+        if shares[index]
+    ]
+    longest = max((len(row) for row in rows), default=0)
+    return tuple(row[position] for position in range(longest) for row in rows if position < len(row))
+
+
+def _names(classes: Sequence[str], display: Mapping[str, Mapping[str, str]]) -> dict[str, int]:
+    """Folder name -> class index; a class's own name wins over another's label."""
+    meant: dict[str, set[int]] = {}
+    for labels in display.values():
+        for name, label in labels.items():
+            meant.setdefault(_plain(label), set()).add(classes.index(name))
+    names = {label: min(indices) for label, indices in meant.items() if len(indices) == 1}
+    return names | {_plain(name): index for index, name in enumerate(classes)}
+
+
+def _plain(name: str) -> str:
+    """As macOS does not write it: it takes Hangul apart in file names; put together, 암 is 암 again."""
+    return unicodedata.normalize("NFC", name)

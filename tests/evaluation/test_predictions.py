@@ -1,0 +1,89 @@
+"""Labelled pictures through the served path: the same answers as one by one, in warmed sizes only."""
+
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from support.bundles import CLASSES, SMALL, random_servable
+from support.pictures import damaged_file, picture_file
+
+from app.domain import Geometry, NetworkSpec, Size
+from app.engines.base import EngineOutput
+from app.engines.torch_engine import TorchEngine
+from app.errors import UnreadableImage
+from app.evaluation.labelled import LabelledItem
+from app.evaluation.predictions import Limits, Predictions, predict_items
+from app.images.decode import decode
+from app.images.preprocess import preprocess
+
+GEOMETRY = Geometry(SMALL)
+LIMITS = Limits(max_bytes=2**20, max_pixels=10**6)
+
+
+class CountingEngine(TorchEngine):
+    """Keeps the sizes of its batches."""
+
+    def __init__(self) -> None:
+        servable = random_servable(NetworkSpec("cifar_resnet14", 3, Size(48, 64)), seed=1)
+        super().__init__(servable, "cpu", lock=threading.Lock())
+        self.sizes: list[int] = []
+
+    def run(self, images: NDArray[np.uint8]) -> EngineOutput:
+        self.sizes.append(len(images))
+        return super().run(images)
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> list[LabelledItem]:
+    """Eleven, the fourth of which is damaged and the sixth gone."""
+    folder = tmp_path_factory.mktemp("pictures")
+    items = []
+    for number in range(11):
+        path = folder / f"{number:02}.jpg"
+        if number != 5:
+            path.write_bytes(damaged_file() if number == 3 else picture_file(number))
+        items.append(LabelledItem(path, number % 3))
+    return items
+
+
+def test_answers_are_those_of_each_picture_alone(pictures: list[LabelledItem]) -> None:
+    engine, done = CountingEngine(), list[int]()
+
+    found = predict_items(
+        engine, GEOMETRY, pictures, CLASSES, batch_sizes=(1, 4), threads=3, limits=LIMITS, on_done=done.append
+    )
+
+    good = [item for number, item in enumerate(pictures) if number not in {3, 5}]
+    assert list(found.items) == good
+    assert engine.sizes == [4, 4, 1]
+    assert sum(done) == len(pictures)
+    for item, logits in zip(good, found.logits, strict=True):
+        picture = decode(item.path.read_bytes(), geometry=GEOMETRY, max_pixels=10**6)
+        alone = engine.run(preprocess(picture, SMALL).pixels[np.newaxis]).logits[0]
+        np.testing.assert_allclose(logits, alone, rtol=0, atol=1e-5 * np.abs(alone).max())
+    assert found.true.tolist() == [item.class_index for item in good]
+
+
+def test_damaged_pictures_are_listed_with_their_reasons(pictures: list[LabelledItem]) -> None:
+    found = predict_items(
+        CountingEngine(), GEOMETRY, pictures, CLASSES, batch_sizes=(1, 2), threads=1, limits=LIMITS
+    )
+
+    assert [(failure.item.path.name, type(failure.error)) for failure in found.failures] == [
+        ("03.jpg", UnreadableImage),
+        ("05.jpg", UnreadableImage),
+    ]
+
+
+def test_the_worst_mistakes_come_first() -> None:
+    """By how sure the model was."""
+    logits = np.array([[9, 0, 0], [0, 2, 0], [0, 0, 5], [3, 0, 0]], dtype=np.float32)
+    items = tuple(LabelledItem(Path(str(n)), 0) for n in range(4))
+
+    found = Predictions(CLASSES, items, logits, ())
+
+    assert found.mistakes(10) == [2, 1]
+    assert found.mistakes(1) == [2]
+    assert found.figures().accuracy == 0.5
