@@ -23,6 +23,11 @@ Score = Literal["logit", "probability"]
 """What of a class a map explains."""
 View = Literal["input", "full"]
 """input: what the manifest's steps leave of a picture; full: all of it, at the same scale."""
+Align = Literal["receptive_field", "half_pixel"]
+"""receptive_field: every cell at the centre of what it looks at; half_pixel: the grid laid over the whole input, as
+CAM libraries draw it. docs/adr/0005 has what was measured."""
+Check = Literal["none", "cover", "full"]
+"""cover: is the first region's evidence needed? full: deletion and insertion curves besides."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +105,16 @@ class Affine:
             scale_y=after.scale_y * self.scale_y,
             offset_y=after.scale_y * self.offset_y + after.offset_y,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Cells:
+    """Where the cells of a trunk's grid look on the network's input, in its pixels."""
+
+    stride: float
+    """From one cell's centre to the next."""
+    first_centre: float
+    """From the input's edge to the centre of the first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,6 +291,8 @@ class Timings:
     preprocess: float = 0.0
     queue: float = 0.0
     inference: float = 0.0
+    check: float = 0.0
+    """Further predictions that a check took, their waiting included."""
     render: float = 0.0
     total: float = 0.0
 
@@ -360,6 +377,10 @@ class Explanation:
     map: EvidenceMap
     cell_to_picture: Affine
     """From grid coordinates (0.0 is the outer edge of the first cell) to the picture's pixels."""
+    cell_to_input: Affine
+    """From grid coordinates to the network's input pixels."""
+    align: Align
+    """How the cells were laid."""
     field_of_view: tuple[float, float, float, float]
     """What the network saw of the picture, x0, y0, x1, y1 in its pixels."""
     input_size: Size

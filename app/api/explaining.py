@@ -5,23 +5,37 @@ from dataclasses import asdict
 
 import numpy as np
 
-from app.api.schemas import (
+from app.api.explain_schemas import (
     ChannelReply,
+    CheckReply,
     ClassMapReply,
     ClassMapsReply,
-    ClassScoreReply,
+    CoverReply,
+    CurveReply,
     ExplainQuery,
     ExplanationReply,
+    FaithfulnessReply,
     FeatureMapsReply,
     GeometryReply,
     GridReply,
     LayerMapReply,
     LayerMapsReply,
+    RegionReply,
+    RegionsReply,
     TargetReply,
 )
-from app.domain import Affine, EvidenceMap, Explanation, FeatureMaps, Prediction
+from app.api.schemas import ClassScoreReply
+from app.domain import Affine, EvidenceMap, Explanation, FeatureMaps, ImageFacts
 from app.errors import InvalidRequest
+from app.explain.faithfulness import Curve
+from app.explain.findings import Findings
 from app.explain.plan import Plan, Question
+from app.explain.regions import DEFAULT_THRESHOLD
+from app.images.encode import MediaType
+from app.serving.drawing import DrawingStyle, Shown
+from app.serving.service import Explained
+
+MOST_CONTOURS = 5
 
 
 def asked(query: ExplainQuery) -> Question:
@@ -36,7 +50,63 @@ def asked(query: ExplainQuery) -> Question:
         feature_maps=query.feature_maps,
         k=query.k,
         view=query.view,
+        align=query.align,
+        check=query.check,
     )
+
+
+def drawn(query: ExplainQuery, media_type: MediaType, *, max_side_px: int) -> DrawingStyle:
+    """How it is drawn.
+
+    Raises:
+        InvalidRequest: a scale that is missing or has no use, lines that are no shares.
+    """
+    if (query.normalization == "none") != (query.full_scale is not None):
+        raise InvalidRequest(
+            "full_scale: it is what normalization=none is measured against; give both or neither"
+        )
+    return DrawingStyle(
+        shows=query.picture,
+        media_type=media_type,
+        colormap=query.colormap,
+        normalization=query.normalization,
+        full_scale=query.full_scale,
+        opacity=query.opacity,
+        contours=_contours(query.contours),
+        boxes=query.boxes,
+        legend=query.legend,
+        language=query.language,
+        max_side_px=max_side_px,
+    )
+
+
+def _contours(text: str | None) -> tuple[float, ...]:
+    if text is None:
+        return ()
+    try:
+        shares = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        shares = ()
+    if not 1 <= len(shares) <= MOST_CONTOURS or not all(-1 <= share <= 1 and share for share in shares):
+        raise InvalidRequest(
+            f"contours: up to {MOST_CONTOURS} shares of the strongest evidence with commas between, such as 0.5"
+        )
+    return shares
+
+
+def check_sheet(shows: Shown | None, plan: Plan) -> None:
+    """A sheet can be drawn of what was asked for.
+
+    Raises:
+        InvalidRequest: it was not.
+    """
+    there = {
+        "layers": plan.layers_method is not None,
+        "classes": plan.classes is not None,
+        "feature_maps": plan.probe is not None and plan.probe.channels_of is not None,
+    }
+    if shows is not None and not there.get(shows, True):
+        raise InvalidRequest(f"picture: a sheet of {shows} needs the parameter {shows}")
 
 
 def check_one_array(plan: Plan) -> None:
@@ -69,8 +139,11 @@ def npy(explanation: Explanation) -> bytes:
     return buffer.getvalue()
 
 
-def explanation_reply(explanation: Explanation, prediction: Prediction) -> ExplanationReply:
+def explanation_reply(explained: Explained) -> ExplanationReply:
     """The explanation as JSON."""
+    explanation, findings = explained.explanation, explained.findings
+    assert findings is not None  # noqa: S101 - JSON asks for them
+    image: ImageFacts = explained.prediction.image
     against = explanation.against
     return ExplanationReply(
         method=explanation.method,
@@ -87,15 +160,64 @@ def explanation_reply(explanation: Explanation, prediction: Prediction) -> Expla
         grid=_grid(explanation.map),
         geometry=GeometryReply(
             input=(explanation.input_size.height, explanation.input_size.width),
-            original=(prediction.image.height, prediction.image.width),
+            original=(image.height, image.width),
             cell_to_original=_affine(explanation.cell_to_picture),
+            align=explanation.align,
             field_of_view=explanation.field_of_view,
         ),
         classes=_class_maps(explanation),
         layers=_layer_maps(explanation),
         feature_maps=None if explanation.feature_maps is None else _feature_maps(explanation.feature_maps),
+        regions=_regions(findings),
+        check=_check(findings),
+        sentence=dict(explained.sentences),
         warnings=list(explanation.warnings),
     )
+
+
+def _regions(findings: Findings) -> RegionsReply:
+    found, expected = findings.regions, findings.expected
+    return RegionsReply(
+        status=found.status,
+        threshold=DEFAULT_THRESHOLD,
+        regions=[
+            RegionReply(
+                box=region.box,
+                peak=region.peak,
+                centre=region.centre,
+                area_fraction=region.area_fraction,
+                share_of_positive=region.share,
+                contribution=region.contribution,
+            )
+            for region in found.regions
+        ],
+        rest=found.rest,
+        centroid=findings.place.centroid,
+        region_of_interest=None if expected is None else (expected.x0, expected.y0, expected.x1, expected.y1),
+        share_inside=findings.place.share_inside,
+    )
+
+
+def _check(findings: Findings) -> CheckReply | None:
+    cover, faithfulness = findings.cover, findings.faithfulness
+    if not findings.is_checked:
+        return None
+    return CheckReply(
+        cover=None if cover is None else CoverReply(**asdict(cover), verdict=cover.verdict),
+        faithfulness=None
+        if faithfulness is None
+        else FaithfulnessReply(
+            deletion=_curve(faithfulness.deletion),
+            insertion=_curve(faithfulness.insertion),
+            random_deletion=_curve(faithfulness.random_deletion),
+            random_insertion=_curve(faithfulness.random_insertion),
+            better_than_random=faithfulness.is_better_than_random,
+        ),
+    )
+
+
+def _curve(curve: Curve) -> CurveReply:
+    return CurveReply(fractions=curve.fractions, probabilities=curve.probabilities, area=curve.area)
 
 
 def _grid(shown: EvidenceMap) -> GridReply:

@@ -8,20 +8,19 @@ import base64
 import time
 from collections.abc import Coroutine
 from dataclasses import asdict
-from typing import Annotated, Any, Literal, TypeVar, cast
+from typing import Annotated, Any, TypeVar, cast
 from urllib.parse import quote
 
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from app.api.context import CLIENT_LEFT, RequestContext, context_of
-from app.api.explaining import asked, check_one_array, explanation_reply, npy
+from app.api.explain_schemas import ExplainQuery, ExplainReply
+from app.api.explaining import asked, check_one_array, check_sheet, drawn, explanation_reply, npy
 from app.api.negotiation import preferred
 from app.api.problems import MEDIA_TYPE as PROBLEM_MEDIA_TYPE
 from app.api.schemas import (
     ClassScoreReply,
-    ExplainQuery,
-    ExplainReply,
     ImageReply,
     ModelReply,
     PictureQuery,
@@ -34,7 +33,9 @@ from app.api.schemas import (
 from app.api.upload import ClientLeft, client_left, read_picture
 from app.domain import ClassScore, EncodedPicture, Prediction
 from app.errors import DeadlineExceeded, InvalidRequest
-from app.serving.service import OverlayStyle, Service, Ticket
+from app.images.encode import MediaType
+from app.serving.drawing import DrawingStyle
+from app.serving.service import Service, Ticket
 from app.settings import Settings
 
 router = APIRouter(tags=["inference"])
@@ -103,9 +104,9 @@ async def predict(request: Request, query: Annotated[PredictQuery, Query()]) -> 
     context = context_of(request)
     with _admit(service, settings, context, query) as ticket:
         body = await _read(request, ticket, settings)
-        overlay = OverlayStyle(max_side_px=settings.max_overlay_side_px) if query.cam else None
+        style = DrawingStyle(max_side_px=settings.max_overlay_side_px) if query.cam else None
         prediction = await _unless_client_left(
-            request, service.predict(ticket, body, top_k=query.top_k, overlay=overlay)
+            request, service.predict(ticket, body, top_k=query.top_k, style=style)
         )
     context.answered(prediction)
     return _json(_prediction_reply(prediction), prediction)
@@ -137,33 +138,32 @@ async def explain(request: Request, query: Annotated[ExplainQuery, Query()]) -> 
     context = context_of(request)
     kind = preferred(request.headers.get("accept"), (JSON, *PICTURES, NPY))
     picture_kind = kind if kind in PICTURES else f"image/{query.format}"
-    overlay = OverlayStyle(
-        media_type=cast("Literal['image/jpeg', 'image/png', 'image/webp']", picture_kind),
-        colormap=query.colormap,
-        normalization=query.normalization,
-        opacity=query.opacity,
-        max_side_px=settings.max_overlay_side_px,
-    )
+    style = drawn(query, cast("MediaType", picture_kind), max_side_px=settings.max_overlay_side_px)
     with _admit(service, settings, context, query) as ticket:
         plan = ticket.deployment.plan(asked(query))
+        check_sheet(query.picture, plan)
         if kind == NPY:
             check_one_array(plan)
         body = await _read(request, ticket, settings)
-        prediction, explanation = await _unless_client_left(
+        explained = await _unless_client_left(
             request,
             service.explain(
-                ticket, body, top_k=query.top_k, plan=plan, overlay=None if kind == NPY else overlay
+                ticket,
+                body,
+                top_k=query.top_k,
+                plan=plan,
+                style=None if kind == NPY else style,
+                tells=kind == JSON,
             ),
         )
+    prediction = explained.prediction
     context.answered(prediction)
     if kind == NPY:
-        return Response(npy(explanation), media_type=NPY, headers=_headers(prediction))
+        return Response(npy(explained.explanation), media_type=NPY, headers=_headers(prediction))
     if kind != JSON:
         assert prediction.cam is not None  # noqa: S101 - an overlay was asked for
         return Response(prediction.cam.data, media_type=kind, headers=_headers(prediction))
-    reply = ExplainReply(
-        **_prediction_fields(prediction), explanation=explanation_reply(explanation, prediction)
-    )
+    reply = ExplainReply(**_prediction_fields(prediction), explanation=explanation_reply(explained))
     return _json(reply, prediction)
 
 

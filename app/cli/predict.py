@@ -25,7 +25,8 @@ from app.errors import InvalidRequest, LinesideError, NotReady
 from app.evaluation.metrics import Figures, figures
 from app.evaluation.pictures import SUFFIXES, find_pictures, read_picture
 from app.serving.deployment import Deployment
-from app.serving.service import OverlayStyle, Service
+from app.serving.drawing import DrawingStyle
+from app.serving.service import Service
 from app.settings import Settings
 from app.wiring import Wiring
 
@@ -144,8 +145,8 @@ async def _score_one(
         with service.admit(
             path.name, model=identity.name, version=identity.version, started=now, deadline=now + DEADLINE_S
         ) as ticket:
-            overlay = None if out is None else OverlayStyle(max_side_px=settings.max_overlay_side_px)
-            prediction = await service.predict(ticket, body, top_k=len(deployment.classes), overlay=overlay)
+            style = None if out is None else DrawingStyle(max_side_px=settings.max_overlay_side_px)
+            prediction = await service.predict(ticket, body, top_k=len(deployment.classes), style=style)
     except NotReady:
         raise  # the model's fault, not the picture's
     except LinesideError as error:

@@ -14,7 +14,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from app.domain import EvidenceKind, Method, Probe, Probed, Size
+from app.domain import Cells, EvidenceKind, Method, Probe, Probed, Size
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +57,10 @@ class Engine(Protocol):
     @property
     def target_layer(self) -> str:
         """Whose cells the evidence's cells are."""
+
+    @property
+    def cells(self) -> Cells | None:
+        """Where they look on the input; None where the head resamples the trunk's grid."""
 
     def run(self, images: NDArray[np.uint8]) -> EngineOutput:
         """(B, h, w, 3) uint8 RGB -> its answers. Safe from many threads."""

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from app.domain import EvidenceKind, Method, Probe, Size
+from app.domain import Cells, EvidenceKind, Method, Probe, Size
 from app.engines.base import EngineOutput, ProbeOutput
 from app.errors import InvalidRequest, SettingsInvalid
 from app.nets.maps import FORMULAS
@@ -71,6 +71,7 @@ class TorchEngine:
         self.evidence_kind: EvidenceKind = servable.evidence_kind
         self.margin_cells: float = servable.margin_cells
         self.target_layer: str = servable.target_layer
+        self.cells: Cells | None = servable.cells
         self.layers: tuple[str, ...] = servable.layers
         self.evidence_methods: tuple[Method, ...] = servable.head.evidence_methods
         self.probe_methods: tuple[Method, ...] = tuple(FORMULAS)

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from app.domain import (
     Affine,
+    Align,
+    Cells,
     ClassMap,
     ClassScore,
     EvidenceKind,
@@ -25,7 +27,13 @@ from app.domain import (
     Size,
 )
 from app.errors import InvalidRequest
-from app.explain.maps import cell_to_input, evidence_map, field_of_view, measured
+from app.explain.maps import (
+    cell_to_input,
+    cell_to_input_by_receptive_field,
+    evidence_map,
+    field_of_view,
+    measured,
+)
 from app.explain.plan import Plan
 
 
@@ -52,13 +60,29 @@ class Place:
     """Cells of the trunk's grid by which the evidence grid lies inside it, on each side."""
     target_layer: str
     """Whose cells those are."""
+    cells: Cells | None
+    """Where they look; None where the head resamples its grid."""
+    align: Align = "receptive_field"
+
+    def aligned(self, layer: str) -> Align:
+        """How a grid of this layer is laid.
+
+        Of earlier layers only the size is known, and half of one of their small cells is little.
+        """
+        return "half_pixel" if self.cells is None or layer != self.target_layer else self.align
+
+    def on_input(self, values: NDArray[np.float32], layer: str) -> Affine:
+        """From a grid (rows, cols) of this layer to the network's input pixels."""
+        margin = self.margin_cells if layer == self.target_layer else 0.0
+        if self.cells is not None and self.aligned(layer) == "receptive_field":
+            return cell_to_input_by_receptive_field(
+                stride=self.cells.stride, first_centre=self.cells.first_centre, margin_cells=margin
+            )
+        return cell_to_input(self.input_size, Size(*values.shape[-2:]), margin_cells=margin)
 
     def of(self, values: NDArray[np.float32], layer: str) -> Affine:
         """From a grid (rows, cols) of this layer to the picture's pixels."""
-        rows, columns = values.shape[-2:]
-        margin = self.margin_cells if layer == self.target_layer else 0.0
-        to_input = cell_to_input(self.input_size, Size(rows, columns), margin_cells=margin)
-        return to_input.then(self.input_to_picture)
+        return self.on_input(values, layer).then(self.input_to_picture)
 
 
 def explain(plan: Plan, said: Said, place: Place, kind: EvidenceKind) -> Explanation:
@@ -91,6 +115,8 @@ def explain(plan: Plan, said: Said, place: Place, kind: EvidenceKind) -> Explana
         target=by_index[target.class_index],
         map=main,
         cell_to_picture=place.of(main.values, place.target_layer),
+        cell_to_input=place.on_input(main.values, place.target_layer),
+        align=place.aligned(place.target_layer),
         field_of_view=field_of_view(place.input_size, place.input_to_picture),
         input_size=place.input_size,
         score=target.score,

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from app.domain import EvidenceKind, Method, Probe, Score, Target, View
+from app.domain import Align, Check, EvidenceKind, Method, Probe, Score, Target, View
 from app.errors import InvalidRequest
 
 LAYER_METHODS: tuple[Method, ...] = ("layercam", "hirescam", "gradcam")
@@ -38,6 +38,8 @@ class Question:
     feature_maps: str | None = None
     k: int | None = None
     view: View = "input"
+    align: Align = "receptive_field"
+    check: Check = "none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,8 @@ class Plan:
     layers_method: Method | None
     """Of the maps of several layers; None: the probe's only layer, if any, gives the main map."""
     view: View
+    align: Align
+    check: Check
     warnings: tuple[str, ...]
 
     @property
@@ -113,6 +117,8 @@ def planned(question: Question, model: Abilities) -> Plan:
         probe = Probe(target, layers_method or method, layers, channels_of, channel_count)
     if question.view == "full":
         _check_view(model, has_probe=probe is not None)
+    if question.check != "none":
+        _check_check(question, method)
     before_the_last = any(layer != model.target_layer for layer in layers)
     return Plan(
         method=method,
@@ -122,6 +128,8 @@ def planned(question: Question, model: Abilities) -> Plan:
         probe=probe,
         layers_method=layers_method,
         view=question.view,
+        align=question.align,
+        check=question.check,
         warnings=(GRADCAM_IS_MISLEADING,) if layers_method == "gradcam" and before_the_last else (),
     )
 
@@ -213,6 +221,13 @@ def _check_view(model: Abilities, *, has_probe: bool) -> None:
         raise InvalidRequest(
             f"view: full shows {_listed(model.evidence_methods)}; leave layers and feature_maps away"
         )
+
+
+def _check_check(question: Question, method: Method) -> None:
+    if method == "eigencam":
+        raise InvalidRequest("check: eigencam is of no class whose probability could fall; leave check away")
+    if question.view == "full":
+        raise InvalidRequest("check: it covers what the model itself sees; leave view=full away")
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - its name everywhere
 from torch import Tensor, nn
 
-from app.domain import EvidenceKind, Method
+from app.domain import EvidenceKind, Method, Size
 
 AVERAGED: tuple[Method, ...] = ("cam", "gradcam", "hirescam", "xgradcam")
 """Behind average pooling and one linear layer the gradient is the same at every cell, so these are one map
@@ -42,6 +42,10 @@ class Head(nn.Module, ABC):
         (B, C, h', w') -> (B, C', h'', w'').
         """
         return features
+
+    def keeps_grid(self, grid: Size) -> bool:  # noqa: ARG002 - only those that pool to a grid look at it
+        """Whether the evidence's cells are cells of the trunk's grid (or of the inside of it)."""
+        return True
 
     @abstractmethod
     def pooled_logits(self, activations: Tensor) -> Tensor:

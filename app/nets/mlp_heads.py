@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - its name everywhere
 from torch import Tensor, nn
 
-from app.domain import EvidenceKind
+from app.domain import EvidenceKind, Size
 from app.nets.heads import Head
 
 Activation = Literal["relu", "hardswish"]
@@ -143,6 +143,10 @@ class FlattenMlp(_LinearLayers):
         pooled = self.activations(features)
         logits, gradient, _ = self._followed(pooled.flatten(1))
         return logits, self.cells**2 * self._evidence(gradient, pooled)
+
+    def keeps_grid(self, grid: Size) -> bool:
+        """Whether there is nothing to pool."""
+        return grid == Size(self.cells, self.cells)
 
     def activations(self, features: Tensor) -> Tensor:
         """(B, C, h', w') -> (B, C, cells, cells)."""

@@ -16,7 +16,16 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from app.domain import ConvCamHead, EvidenceKind, FlattenHead, NetworkSpec, Normalisation, OwnHead, Size
+from app.domain import (
+    Cells,
+    ConvCamHead,
+    EvidenceKind,
+    FlattenHead,
+    NetworkSpec,
+    Normalisation,
+    OwnHead,
+    Size,
+)
 from app.errors import ManifestInvalid, SelfTestFailed
 from app.nets.architectures import get_architecture
 from app.nets.fitting import fitted
@@ -90,6 +99,14 @@ class Servable(nn.Module):
     def margin_cells(self) -> float:
         """Cells of the trunk's grid by which the evidence grid lies inside it, on each side."""
         return self.head.margin_cells
+
+    @property
+    def cells(self) -> Cells | None:
+        """Where the trunk's cells look; None where the head resamples its grid."""
+        architecture = get_architecture(self.spec.architecture)
+        if not self.head.keeps_grid(architecture.grid(self.spec.input_size)):
+            return None
+        return Cells(architecture.stride, architecture.first_centre)
 
     def normalised(self, images: Tensor) -> Tensor:
         """(B, h, w, 3) uint8 RGB -> (B, 3, h, w) float32, channels last in memory, ready for the trunk."""

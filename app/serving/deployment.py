@@ -210,6 +210,10 @@ class Deployment:
             ClassScore(self.classes[i], int(i), float(probabilities[i]), float(logits[i])) for i in order
         )
 
+    def probability(self, logits: NDArray[np.float32], class_index: int) -> float:
+        """Of one class."""
+        return float(softmax(logits / self.bundle.manifest.calibration.temperature)[class_index])
+
     def class_index(self, target: str) -> int:
         """Index of a class given by name, or by its index in digits.
 

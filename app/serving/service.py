@@ -5,12 +5,12 @@ The only room that sees a whole request, so it alone takes the times. Knows no H
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from types import TracebackType
-from typing import Literal, Self, TypeVar
+from typing import Self, TypeVar
 
 from app.domain import (
     Affine,
@@ -24,26 +24,19 @@ from app.domain import (
     Timings,
 )
 from app.errors import DeadlineExceeded, QueueFull, ShuttingDown
+from app.explain.cover import CoverPictures
 from app.explain.explanation import Place, Said, explain
+from app.explain.findings import LANGUAGES, Findings, find, in_words
 from app.explain.plan import Plan, Question
+from app.explain.sentence import Language
 from app.images.decode import Picture
-from app.images.overlay import render_overlay
 from app.serving.capacity import Capacity, Hold
 from app.serving.catalogue import Catalogue
+from app.serving.checking import cover_check, cover_pictures, faithfulness
 from app.serving.deployment import Deployment, Inference, Pixels
+from app.serving.drawing import DrawingStyle, draw
 
 ResultT = TypeVar("ResultT")
-
-
-@dataclass(frozen=True, slots=True)
-class OverlayStyle:
-    """How a map is drawn on the picture."""
-
-    media_type: Literal["image/jpeg", "image/png", "image/webp"] = "image/jpeg"
-    colormap: Literal["inferno", "viridis", "cividis", "jet"] = "inferno"
-    normalization: Literal["max", "minmax", "signed"] = "max"
-    opacity: float = 0.6
-    max_side_px: int = 1600
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +69,28 @@ class _Seen:
     """One picture after the network."""
 
     picture: Picture
-    input_size: Size
+    pixels: Pixels
+    """What the network took."""
     input_to_picture: Affine
     inference: Inference
     scores: tuple[ClassScore, ...]
     timings: Timings
+
+    @property
+    def size(self) -> Size:
+        """Of the picture, in pixels."""
+        return Size(self.picture.height, self.picture.width)
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """The answer to one request for an explanation."""
+
+    prediction: Prediction
+    explanation: Explanation
+    findings: Findings | None
+    """None where nobody asked for them."""
+    sentences: dict[Language, str]
 
 
 class Service:
@@ -119,7 +129,7 @@ class Service:
         return Ticket(request_id, deployment, started, deadline, hold, place)
 
     async def predict(
-        self, ticket: Ticket, body: bytes, *, top_k: int, overlay: OverlayStyle | None = None
+        self, ticket: Ticket, body: bytes, *, top_k: int, style: DrawingStyle | None = None
     ) -> Prediction:
         """The classes of one picture, and the top one's overlay where asked for.
 
@@ -127,19 +137,34 @@ class Service:
             UnreadableImage, UnsupportedImage, ImageTooLarge: the picture.
             QueueFull, ShuttingDown, DeadlineExceeded, InferenceFailed: as Batcher.submit.
         """
-        plan = None if overlay is None else ticket.deployment.plan(Question())
+        plan = None if style is None else ticket.deployment.plan(Question())
         async with _deadline(ticket):
-            seen = await self._see(ticket, body, keeps_picture=overlay is not None)
-            if overlay is None or plan is None:
+            seen = await self._see(ticket, body, keeps_picture=style is not None)
+            if style is None or plan is None:
                 return self._prediction(ticket, seen, top_k, None)
             explanation = _explanation(ticket.deployment, seen, plan)
-            cam, seen = await self._draw(ticket, seen, explanation, overlay)
+            (cam, _), seen = await self._show(ticket, seen, explanation, style=style)
             return self._prediction(ticket, seen, top_k, cam)
 
     async def explain(
-        self, ticket: Ticket, body: bytes, *, top_k: int, plan: Plan, overlay: OverlayStyle | None
-    ) -> tuple[Prediction, Explanation]:
-        """The same, with what the plan asks for, drawn where `overlay` says how.
+        self,
+        ticket: Ticket,
+        body: bytes,
+        *,
+        top_k: int,
+        plan: Plan,
+        style: DrawingStyle | None,
+        tells: bool = False,
+    ) -> Explained:
+        """The same, with what the plan asks for.
+
+        Args:
+            ticket: the admitted request.
+            body: the picture's file.
+            top_k: how many classes to return.
+            plan: made before the body was read.
+            style: how it is drawn; None: not at all.
+            tells: whether regions and sentences are wanted; a check asks for them too.
 
         Raises:
             InvalidRequest: the class to compare with is the predicted one, or the picture too small for a view.
@@ -149,14 +174,21 @@ class Service:
         async with _deadline(ticket):
             is_whole = plan.view == "full"
             seen = await self._see(
-                ticket, body, keeps_picture=overlay is not None or is_whole, probe=plan.probe
+                ticket, body, keeps_picture=style is not None or is_whole, probe=plan.probe
             )
             shown = await self._see_whole(ticket, seen) if is_whole else seen
             explanation = _explanation(ticket.deployment, shown, plan)
-            cam = None
-            if overlay is not None:
-                cam, shown = await self._draw(ticket, shown, explanation, overlay)
-            return self._prediction(ticket, replace(seen, timings=shown.timings), top_k, cam), explanation
+            findings, sentences = None, dict[Language, str]()
+            if plan.check != "none":
+                findings, shown = await self._check(ticket, shown, explanation, plan)
+            (cam, findings), shown = await self._show(
+                ticket, shown, explanation, style=style, findings=findings, tells=tells
+            )
+            if findings is not None and tells:
+                labels = {language: ticket.deployment.bundle.labels(language) for language in LANGUAGES}
+                sentences = in_words(explanation, findings, seen.size, labels)
+            prediction = self._prediction(ticket, replace(seen, timings=shown.timings), top_k, cam)
+            return Explained(prediction, explanation, findings, sentences)
 
     async def close(self, *, timeout_s: float) -> bool:
         """Refuse new requests, finish accepted ones; whether all of them ended in time."""
@@ -191,7 +223,7 @@ class Service:
         inference = await deployment.infer(pixels, ticket.deadline, ticket.place, probe=probe)
         return _Seen(
             picture,
-            Size(*pixels.shape[:2]),
+            pixels,
             to_picture,
             inference,
             deployment.scores(inference.logits),
@@ -214,7 +246,7 @@ class Service:
         timings = seen.timings
         return replace(
             seen,
-            input_size=Size(*prepared.pixels.shape[:2]),
+            pixels=prepared.pixels,
             input_to_picture=prepared.to_original,
             inference=inference,
             scores=deployment.scores(inference.logits),
@@ -226,27 +258,72 @@ class Service:
             ),
         )
 
-    async def _draw(
-        self, ticket: Ticket, seen: _Seen, explanation: Explanation, style: OverlayStyle
-    ) -> tuple[EncodedPicture, _Seen]:
-        def draw() -> EncodedPicture:
-            return render_overlay(
-                seen.picture,
-                explanation.map.values,
-                explanation.cell_to_picture,
-                explanation.field_of_view,
-                media_type=style.media_type,
-                colormap=style.colormap,
-                normalization=style.normalization,
-                opacity=style.opacity,
-                max_side=style.max_side_px,
+    async def _check(
+        self, ticket: Ticket, seen: _Seen, explanation: Explanation, plan: Plan
+    ) -> tuple[Findings, _Seen]:
+        """What stands out, and whether the network needs it: more images through the same queue."""
+        deployment, target = ticket.deployment, explanation.target
+        expected = deployment.bundle.manifest.region_of_interest()
+        begun = time.monotonic()
+
+        def prepare() -> tuple[Findings, CoverPictures | None]:
+            found = find(explanation, seen.size, expected)
+            return found, cover_pictures(explanation, found, seen.pixels)
+
+        async def ask(images: Sequence[Pixels]) -> list[float]:
+            tasks = [asyncio.create_task(deployment.infer(image, ticket.deadline)) for image in images]
+            try:
+                answers = await asyncio.gather(*tasks)
+            finally:
+                for task in tasks:
+                    task.cancel()
+            return [deployment.probability(answer.logits, target.class_index) for answer in answers]
+
+        ticket.hold.grow(4 * seen.pixels.nbytes)
+        (findings, pictures), waited_s = await self._in_pool(ticket, prepare)
+        findings = replace(findings, is_checked=True)
+        if pictures is not None:
+            findings = replace(findings, cover=await cover_check(pictures, target.probability, ask))
+        if plan.check == "full":
+            at_once = max(deployment.batch_sizes)
+            findings = replace(
+                findings, faithfulness=await faithfulness(explanation, seen.pixels, ask, at_once=at_once)
             )
+        timings = seen.timings
+        took_ms = (time.monotonic() - begun - waited_s) * 1000
+        return findings, replace(
+            seen, timings=replace(timings, queue=timings.queue + waited_s * 1000, check=took_ms)
+        )
+
+    async def _show(
+        self,
+        ticket: Ticket,
+        seen: _Seen,
+        explanation: Explanation,
+        *,
+        style: DrawingStyle | None,
+        findings: Findings | None = None,
+        tells: bool = False,
+    ) -> tuple[tuple[EncodedPicture | None, Findings | None], _Seen]:
+        """The picture, and what stands out where somebody wants to know."""
+        bundle = ticket.deployment.bundle
+        needs = findings is None and (tells or (style is not None and style.boxes))
+        if style is None and not needs:
+            return (None, findings), seen
+
+        def work() -> tuple[EncodedPicture | None, Findings | None]:
+            found = findings
+            if needs:
+                found = find(explanation, seen.size, bundle.manifest.region_of_interest())
+            if style is None:
+                return None, found
+            return draw(seen.picture, explanation, found, style, bundle.labels(style.language)), found
 
         begun = time.monotonic()
-        cam, waited_s = await self._in_pool(ticket, draw)
+        shown, waited_s = await self._in_pool(ticket, work)
         render_ms = (time.monotonic() - begun - waited_s) * 1000
         timings = replace(seen.timings, queue=seen.timings.queue + waited_s * 1000, render=render_ms)
-        return cam, replace(seen, timings=timings)
+        return shown, replace(seen, timings=timings)
 
     async def _in_pool(self, ticket: Ticket, work: Callable[[], ResultT]) -> tuple[ResultT, float]:
         """Run on an image thread, unless the deadline passed while waiting for one; result, seconds waited."""
@@ -289,6 +366,13 @@ def _explanation(deployment: Deployment, seen: _Seen, plan: Plan) -> Explanation
     return explain(
         plan,
         Said(inference.logits, inference.evidence, inference.probed, seen.scores),
-        Place(seen.input_size, seen.input_to_picture, engine.margin_cells, engine.target_layer),
+        Place(
+            Size(*seen.pixels.shape[:2]),
+            seen.input_to_picture,
+            engine.margin_cells,
+            engine.target_layer,
+            engine.cells,
+            plan.align,
+        ),
         engine.evidence_kind,
     )

@@ -38,7 +38,9 @@ def test_reply_is_the_prediction_and_its_explanation(client: httpx.Client) -> No
     geometry = explanation["geometry"]
     assert geometry["input"] == [48, 64]
     assert geometry["original"] == [120, 160]
-    assert geometry["cell_to_original"] == pytest.approx([10, 0, 10, 0])
+    # The first cell of four input pixels looks at the middle of the first one; 2.5 picture pixels to each.
+    assert geometry["align"] == "receptive_field"
+    assert geometry["cell_to_original"] == pytest.approx([10, -3.75, 10, -3.75])
     assert geometry["field_of_view"] == pytest.approx([0, 0, 160, 120])
 
 

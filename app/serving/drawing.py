@@ -1,0 +1,177 @@
+"""Which picture of an explanation is drawn, and in what style.
+
+Picture + Explanation + Findings + DrawingStyle -> EncodedPicture
+
+One map on the picture; or, where several were asked for, a sheet of layers, classes or channels.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from app.domain import EncodedPicture, Explanation
+from app.explain.findings import Findings
+from app.explain.sentence import Language
+from app.images.channels import CHANNELS, Channel, render_contact_sheet
+from app.images.decode import Picture
+from app.images.overlay import Legend, Region, render_overlay
+from app.images.sheets import HeatMap, Style, render_class_sheet, render_strip
+
+Shown = Literal["overlay", "layers", "classes", "feature_maps"]
+UNITS: dict[Language, dict[str, str]] = {
+    "en": {"logit": "logits", "probability": "probability", "activation": "activation"},
+    "ko": {"logit": "로짓", "probability": "확률", "activation": "활성"},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class DrawingStyle:
+    """How maps are drawn on the picture."""
+
+    shows: Shown | None = None
+    """None: the only sheet that was asked for, else the overlay."""
+    media_type: Literal["image/jpeg", "image/png", "image/webp"] = "image/jpeg"
+    colormap: Literal["inferno", "viridis", "cividis", "jet"] = "inferno"
+    normalization: Literal["max", "minmax", "signed", "none"] = "max"
+    full_scale: float | None = None
+    """For none: the evidence that gets the strongest colour, in the map's unit."""
+    opacity: float = 0.6
+    contours: tuple[float, ...] = ()
+    boxes: bool = False
+    legend: bool = False
+    language: Language = "en"
+    """Of the words in the picture."""
+    max_side_px: int = 1600
+
+
+def draw(
+    picture: Picture,
+    explanation: Explanation,
+    findings: Findings | None,
+    style: DrawingStyle,
+    labels: Sequence[str],
+) -> EncodedPicture:
+    """The picture that was asked for.
+
+    Args:
+        picture: the original.
+        explanation: what the network said of it.
+        findings: whose regions get boxes, where the style wants some.
+        style: how.
+        labels: what people call the classes in the style's language, in the order of the logits.
+    """
+    match style.shows or _only_sheet(explanation):
+        case "layers":
+            return render_strip(
+                picture,
+                [
+                    (each.layer, HeatMap(each.map.values, each.cell_to_picture, explanation.field_of_view))
+                    for each in explanation.layers
+                ],
+                title=_title(explanation, labels),
+                style=_sheet(style, is_one_scale=False, unit=""),
+            )
+        case "classes":
+            return render_class_sheet(
+                picture,
+                [
+                    (
+                        labels[each.target.class_index],
+                        f"{each.target.probability:.3f}",
+                        HeatMap(each.map.values, explanation.cell_to_picture, explanation.field_of_view),
+                    )
+                    for each in explanation.classes
+                ],
+                columns=min(3, len(explanation.classes)),
+                style=_sheet(style, is_one_scale=True, unit=UNITS[style.language][explanation.map.unit]),
+            )
+        case "feature_maps":
+            return _contact_sheet(explanation, style, labels)
+        case "overlay":
+            return _overlay(picture, explanation, findings, style, labels)
+
+
+def _only_sheet(explanation: Explanation) -> Shown:
+    sheets: list[Shown] = []
+    if explanation.layers:
+        sheets.append("layers")
+    if explanation.classes:
+        sheets.append("classes")
+    if explanation.feature_maps is not None:
+        sheets.append("feature_maps")
+    return sheets[0] if len(sheets) == 1 else "overlay"
+
+
+def _overlay(
+    picture: Picture,
+    explanation: Explanation,
+    findings: Findings | None,
+    style: DrawingStyle,
+    labels: Sequence[str],
+) -> EncodedPicture:
+    regions = findings.regions.regions if findings is not None and style.boxes else ()
+    return render_overlay(
+        picture,
+        explanation.map.values,
+        explanation.cell_to_picture,
+        explanation.field_of_view,
+        media_type=style.media_type,
+        colormap=style.colormap,
+        normalization=style.normalization,
+        full_scale=style.full_scale,
+        opacity=style.opacity,
+        contours=style.contours,
+        regions=[Region(each.box, f"{each.share:.0%}") for each in regions if each.box is not None],
+        legend=Legend(_title(explanation, labels), UNITS[style.language][explanation.map.unit])
+        if style.legend
+        else None,
+        max_side=style.max_side_px,
+    )
+
+
+def _contact_sheet(explanation: Explanation, style: DrawingStyle, labels: Sequence[str]) -> EncodedPicture:
+    assert explanation.feature_maps is not None  # noqa: S101 - the request was checked
+    channels = explanation.feature_maps.channels
+    x0, y0, x1, y1 = explanation.field_of_view
+    tiles = [
+        Channel(int(index), values, float(contribution))
+        for index, values, contribution in zip(
+            channels.indices, channels.values, channels.contributions, strict=True
+        )
+    ]
+    return render_contact_sheet(
+        tiles,
+        aspect=(x1 - x0) / (y1 - y0),
+        columns=min(8, len(tiles)),
+        title=f"{channels.layer}: {_title(explanation, labels)}",
+        style=Style(
+            colormap=CHANNELS.colormap,
+            panel_width=CHANNELS.panel_width,
+            unit=UNITS[style.language]["activation"],
+            media_type=style.media_type,
+        ),
+    )
+
+
+def _title(explanation: Explanation, labels: Sequence[str]) -> str:
+    """The class and how probable it is; of a contrast both classes."""
+    target, against = explanation.target, explanation.against
+    if explanation.map.unit == "activation":
+        return explanation.method
+    name = labels[target.class_index]
+    if against is not None:
+        return f"{name} / {labels[against.class_index]}"
+    return f"{name} {target.probability:.3f}"
+
+
+def _sheet(style: DrawingStyle, *, is_one_scale: bool, unit: str) -> Style:
+    return Style(
+        normalization=style.normalization,
+        full_scale=style.full_scale,
+        is_one_scale=is_one_scale,
+        colormap=style.colormap,
+        opacity=style.opacity,
+        contours=style.contours,
+        unit=unit,
+        media_type=style.media_type,
+    )
