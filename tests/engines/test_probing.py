@@ -45,19 +45,19 @@ TARGETS = [
 ]
 
 
-def servable_of(head: HeadSpec | None = None, *, seed: int = 0) -> Servable:
+def servable_of(head: HeadSpec | None = None, *, size: Size = SIZE) -> Servable:
     spec = NetworkSpec(
-        "cifar_resnet14", 4, SIZE, head or LinearHead(), Normalisation(mean=(0.5,) * 3, std=(0.25,) * 3)
+        "cifar_resnet14", 4, size, head or LinearHead(), Normalisation(mean=(0.5,) * 3, std=(0.25,) * 3)
     )
-    return load_servable(spec, servable_state(random_servable(spec, seed=seed)))
+    return load_servable(spec, servable_state(random_servable(spec, seed=0)))
 
 
-def engine_of(head: HeadSpec | None = None, *, seed: int = 0) -> TorchEngine:
-    return TorchEngine(servable_of(head, seed=seed), "cpu", lock=Lock())
+def engine_of(head: HeadSpec | None = None, *, size: Size = SIZE) -> TorchEngine:
+    return TorchEngine(servable_of(head, size=size), "cpu", lock=Lock())
 
 
-def images(count: int, seed: int = 0) -> np.ndarray:
-    return pictures(SIZE, count, seed=seed).numpy()
+def images(count: int, seed: int = 0, size: Size = SIZE) -> np.ndarray:
+    return pictures(size, count, seed=seed).numpy()
 
 
 @pytest.mark.parametrize("head", HEADS, ids=str)
@@ -181,6 +181,19 @@ def test_dead_layers_give_zeros(method: str) -> None:
             assert not values.any()
 
 
+def test_hirescam_before_a_layer_normalisation_is_nothing_and_not_rounding() -> None:
+    """What follows does not change when a cell's channels all grow (ConvNeXt): exactly zero, so nothing is drawn."""
+    torch.manual_seed(0)
+    activations = torch.randn(1, 96, 5, 5).requires_grad_()
+    normalised = torch.nn.functional.layer_norm(activations.movedim(1, 3), (96,), eps=0.0)
+    (gradient,) = torch.autograd.grad((normalised * torch.randn_like(normalised)).sum(), activations)
+    held = activations.detach()
+
+    assert (gradient * held).sum(dim=1).abs().max() > 0  # rounding
+    assert not FORMULAS["hirescam"](held, gradient).any()
+    assert FORMULAS["layercam"](held, gradient).any()
+
+
 def test_eigencam_is_the_first_singular_pattern_the_right_way_up() -> None:
     """Against NumPy's decomposition of the uncentred activations, as the paper has it."""
     activations = torch.rand(2, 7, 3, 4)
@@ -241,11 +254,12 @@ def correlations(found: np.ndarray, expected: np.ndarray) -> list[float]:
 
 def test_eight_threads_a_hundred_probes_each_get_what_one_thread_gets() -> None:
     """Bit for bit, each with its own class, method and layers; hook-based libraries get 10 of 24 wrong."""
-    engine = engine_of()
+    size = Size(12, 16)
+    engine = engine_of(size=size)
     methods = list(FORMULAS)
 
     def asked(number: int) -> tuple[np.ndarray, Probe | None]:
-        picture = images(1, number % 11)
+        picture = images(1, number % 11, size)
         if number % 5 == 4:
             return picture, None
         method = methods[number % 6]
