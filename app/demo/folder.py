@@ -7,6 +7,7 @@ Knows no network and imports no torch, so that its worker processes start quickl
 
 import io
 import multiprocessing
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -24,13 +25,16 @@ QUALITY: Final = 82
 """JPEG: about 55 kB a picture; nine golden ones leave the bundle below 1.5 MB."""
 
 
-def paint_folder(folder: Path, *, workers: int = 2) -> None:
-    """1,080 pictures, 60 MB: every scene in all three classes to learn from, one class each to watch and to measure."""
-    sides = {
-        "train": every_class(TRAINING_SEEDS),
-        "val": one_class_each(VALIDATION_SEEDS),
-        "test": one_class_each(TEST_SEEDS),
-    }
+SIDES: Final[Mapping[str, Sequence[Job]]] = {
+    "train": every_class(TRAINING_SEEDS),
+    "val": one_class_each(VALIDATION_SEEDS),
+    "test": one_class_each(TEST_SEEDS),
+}
+"""1,080 pictures, 60 MB: every scene in all three classes to learn from, one class each to watch and to measure."""
+
+
+def paint_folder(folder: Path, sides: Mapping[str, Sequence[Job]] = SIDES, *, workers: int = 2) -> None:
+    """Side -> (class, seed) pairs, as files; the number of workers changes nothing but the time."""
     jobs = [(side, job) for side, its in sides.items() for job in its]
     for side, (class_name, _) in jobs:
         (folder / side / class_name).mkdir(parents=True, exist_ok=True)
