@@ -291,8 +291,6 @@ class Timings:
     preprocess: float = 0.0
     queue: float = 0.0
     inference: float = 0.0
-    check: float = 0.0
-    """Further predictions that a check took, their waiting included."""
     render: float = 0.0
     total: float = 0.0
 

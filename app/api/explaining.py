@@ -33,7 +33,7 @@ from app.explain.plan import Plan, Question
 from app.explain.regions import DEFAULT_THRESHOLD
 from app.images.encode import MediaType
 from app.serving.drawing import DrawingStyle, Shown
-from app.serving.service import Explained
+from app.serving.request import Explained
 
 MOST_CONTOURS = 5
 

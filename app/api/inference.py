@@ -35,7 +35,8 @@ from app.domain import ClassScore, EncodedPicture, Prediction
 from app.errors import DeadlineExceeded, InvalidRequest
 from app.images.encode import MediaType
 from app.serving.drawing import DrawingStyle
-from app.serving.service import Service, Ticket
+from app.serving.request import Ticket
+from app.serving.service import Service
 from app.settings import Settings
 
 router = APIRouter(tags=["inference"])

@@ -80,7 +80,7 @@ class PictureReply(Reply):
 
 
 class TimingsReply(Reply):
-    """Milliseconds; total counts from the request's first byte, queue is waiting of any kind."""
+    """Milliseconds; inference includes what a check predicts; total counts from the request's first byte, queue is waiting of any kind."""
 
     decode: float
     preprocess: float

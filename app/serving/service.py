@@ -8,13 +8,11 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
-from types import TracebackType
-from typing import Self, TypeVar
+from dataclasses import replace
+from typing import TypeVar
 
 from app.domain import (
     Affine,
-    ClassScore,
     EncodedPicture,
     Explanation,
     ImageFacts,
@@ -30,67 +28,14 @@ from app.explain.findings import LANGUAGES, Findings, find, in_words
 from app.explain.plan import Plan, Question
 from app.explain.sentence import Language
 from app.images.decode import Picture
-from app.serving.capacity import Capacity, Hold
+from app.serving.capacity import Capacity
 from app.serving.catalogue import Catalogue
 from app.serving.checking import cover_check, cover_pictures, faithfulness
-from app.serving.deployment import Deployment, Inference, Pixels
+from app.serving.deployment import Deployment, Pixels
 from app.serving.drawing import DrawingStyle, draw
+from app.serving.request import Explained, Seen, Ticket
 
 ResultT = TypeVar("ResultT")
-
-
-@dataclass(frozen=True, slots=True)
-class Ticket:
-    """An admitted request: its model, its clock, its share of the server's memory."""
-
-    id: str
-    deployment: Deployment
-    started: float
-    """time.monotonic() when its first byte was in."""
-    deadline: float
-    """time.monotonic() after which nobody wants the answer."""
-    hold: Hold
-    """Its share of the server's memory."""
-    place: Hold
-    """Its place in the model's queue, taken before its body was read."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.place.release()
-        self.hold.release()
-
-
-@dataclass(frozen=True, slots=True)
-class _Seen:
-    """One picture after the network."""
-
-    picture: Picture
-    pixels: Pixels
-    """What the network took."""
-    input_to_picture: Affine
-    inference: Inference
-    scores: tuple[ClassScore, ...]
-    timings: Timings
-
-    @property
-    def size(self) -> Size:
-        """Of the picture, in pixels."""
-        return Size(self.picture.height, self.picture.width)
-
-
-@dataclass(frozen=True, slots=True)
-class Explained:
-    """The answer to one request for an explanation."""
-
-    prediction: Prediction
-    explanation: Explanation
-    findings: Findings | None
-    """None where nobody asked for them."""
-    sentences: dict[Language, str]
 
 
 class Service:
@@ -201,7 +146,7 @@ class Service:
 
     async def _see(
         self, ticket: Ticket, body: bytes, *, keeps_picture: bool, probe: Probe | None = None
-    ) -> _Seen:
+    ) -> Seen:
         deployment = ticket.deployment
 
         def read() -> tuple[Picture, Affine, Pixels, float, float]:
@@ -221,7 +166,7 @@ class Service:
         if keeps_picture:
             ticket.hold.grow(picture.nbytes)
         inference = await deployment.infer(pixels, ticket.deadline, ticket.place, probe=probe)
-        return _Seen(
+        return Seen(
             picture,
             pixels,
             to_picture,
@@ -235,7 +180,7 @@ class Service:
             ),
         )
 
-    async def _see_whole(self, ticket: Ticket, seen: _Seen) -> _Seen:
+    async def _see_whole(self, ticket: Ticket, seen: Seen) -> Seen:
         """The same picture without the manifest's crops, in the queue a second time; times are added up."""
         deployment = ticket.deployment
         begun = time.monotonic()
@@ -259,8 +204,8 @@ class Service:
         )
 
     async def _check(
-        self, ticket: Ticket, seen: _Seen, explanation: Explanation, plan: Plan
-    ) -> tuple[Findings, _Seen]:
+        self, ticket: Ticket, seen: Seen, explanation: Explanation, plan: Plan
+    ) -> tuple[Findings, Seen]:
         """What stands out, and whether the network needs it: more images through the same queue."""
         deployment, target = ticket.deployment, explanation.target
         expected = deployment.bundle.manifest.region_of_interest()
@@ -289,22 +234,24 @@ class Service:
             findings = replace(
                 findings, faithfulness=await faithfulness(explanation, seen.pixels, ask, at_once=at_once)
             )
-        timings = seen.timings
         took_ms = (time.monotonic() - begun - waited_s) * 1000
-        return findings, replace(
-            seen, timings=replace(timings, queue=timings.queue + waited_s * 1000, check=took_ms)
+        timings = replace(
+            seen.timings,
+            queue=seen.timings.queue + waited_s * 1000,
+            inference=seen.timings.inference + took_ms,
         )
+        return findings, replace(seen, timings=timings)
 
     async def _show(
         self,
         ticket: Ticket,
-        seen: _Seen,
+        seen: Seen,
         explanation: Explanation,
         *,
         style: DrawingStyle | None,
         findings: Findings | None = None,
         tells: bool = False,
-    ) -> tuple[tuple[EncodedPicture | None, Findings | None], _Seen]:
+    ) -> tuple[tuple[EncodedPicture | None, Findings | None], Seen]:
         """The picture, and what stands out where somebody wants to know."""
         bundle = ticket.deployment.bundle
         needs = findings is None and (tells or (style is not None and style.boxes))
@@ -337,7 +284,7 @@ class Service:
 
         return await asyncio.get_running_loop().run_in_executor(self._pool, run)
 
-    def _prediction(self, ticket: Ticket, seen: _Seen, top_k: int, cam: EncodedPicture | None) -> Prediction:
+    def _prediction(self, ticket: Ticket, seen: Seen, top_k: int, cam: EncodedPicture | None) -> Prediction:
         picture = seen.picture
         return Prediction(
             id=ticket.id,
@@ -361,7 +308,7 @@ async def _deadline(ticket: Ticket) -> AsyncIterator[None]:
         raise DeadlineExceeded("no answer within the deadline; the work was dropped") from None
 
 
-def _explanation(deployment: Deployment, seen: _Seen, plan: Plan) -> Explanation:
+def _explanation(deployment: Deployment, seen: Seen, plan: Plan) -> Explanation:
     engine, inference = deployment.engine, seen.inference
     return explain(
         plan,

@@ -23,7 +23,6 @@ from app.domain import NetworkSpec
 from app.errors import ManifestInvalid, TrainingRefused, WeightsRefused
 from app.nets.architectures import get_architecture
 from app.nets.fitting import fitted
-from app.nets.naming import BATCH_COUNTER
 from app.nets.recognition import fitting_architectures
 from app.nets.servable import Servable, build_servable
 
@@ -57,7 +56,7 @@ def _fitting(servable: Servable, state: Mapping[str, Tensor], origin: str) -> di
     architecture = get_architecture(servable.spec.architecture)
     names = set(servable.trunk.state_dict())
     shapes = {name: tuple(tensor.shape) for name, tensor in servable.trunk.state_dict().items()}
-    state = {n: t for n, t in state.items() if not n.startswith(architecture.training_only or ("\0",))}
+    state = {n: t for n, t in state.items() if not n.startswith(architecture.training_only)}
     fits = fitting_architectures(state)
     if fits and architecture.name not in fits:
         raise TrainingRefused(
@@ -112,9 +111,7 @@ def _from_file(path: Path, architecture: str) -> dict[str, Tensor]:
         tensors = read_weights(path)
     except WeightsRefused:
         tensors = {}
-    if any(name.endswith(BATCH_COUNTER) or "." in name for name in tensors) and fitting_architectures(
-        tensors
-    ):
+    if fitting_architectures(tensors):
         return tensors
     found = read_checkpoint(path, Answers(architecture=architecture))
     if found.questions:

@@ -19,6 +19,7 @@ from app.domain import (
     LinearHead,
     NetworkSpec,
     Normalisation,
+    RegionOfInterest,
     Resize,
     Size,
     Step,
@@ -67,6 +68,7 @@ def write_random_bundle(
     title: str | None = None,
     notice: str | None = None,
     display: dict[str, dict[str, str]] | None = None,
+    region_of_interest: RegionOfInterest | None = None,
 ) -> Bundle:
     """A complete bundle; `golden` are picture files by name, whose logits are recorded."""
     geometry = Geometry(steps, orientation="apply" if orientation == "apply" else "ignore")
@@ -79,6 +81,7 @@ def write_random_bundle(
         title=title,
         notice=notice,
         display=display or {},
+        region_of_interest=region_of_interest,
     )
     servable = random_servable(manifest.network_spec(), seed=seed)
     pictures = []

@@ -54,14 +54,16 @@ def test_a_right_angle_is_exact() -> None:
     assert torch.equal(turned, square.rot90(1, (1, 2))) or torch.equal(turned, square.rot90(-1, (1, 2)))
 
 
-def test_a_rotation_keeps_angles_in_a_picture_that_is_no_square() -> None:
-    """A centred square stays one: shares of the sides in place of pixels would stretch it."""
-    wide = torch.zeros(1, 40, 80, 3, dtype=torch.uint8)
-    wide[:, 12:28, 32:48] = 255
+@pytest.mark.parametrize("degrees", [20.0, 45.0, 90.0])
+def test_a_rotation_keeps_a_disc_in_a_picture_that_is_no_square(degrees: float) -> None:
+    """Shares of the sides in place of pixels would make an ellipse of it."""
+    y, x = np.mgrid[:40, :80] + 0.5
+    disc = 255 * ((x - 40) ** 2 + (y - 20) ** 2 < 15**2)
+    picture = torch.tensor(disc.astype(np.uint8))[None, :, :, None].repeat(1, 1, 1, 3)
 
-    turned = varied(wide, one(ROTATION=1.0), Augmentation(rotation_degrees=90.0))
+    turned = varied(picture, one(ROTATION=1.0), Augmentation(rotation_degrees=degrees))
 
-    assert (turned.int() - wide.int()).abs().max() <= 1
+    assert ((turned.int() - picture.int()).abs() > 200).sum() == 0
 
 
 def test_flips_are_half_of_the_pictures() -> None:

@@ -43,9 +43,10 @@ def test_a_seed_decides_and_the_order_of_the_files_does_not() -> None:
 
 
 def test_exact_copies_are_never_parted() -> None:
+    """Shares that would cut between two copies."""
     some = [item for item in items(10) for _ in range(3)]
 
-    cut = sides(some)
+    cut = sides(some, validation=0.15, test=0.15)
 
     assert all(len(set(cut[at : at + 3])) == 1 for at in range(0, len(some), 3))
 
