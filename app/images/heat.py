@@ -35,6 +35,8 @@ class Scale:
     """Not above `low`: there is nothing to show."""
     is_signed: bool = False
     """`low` is -`high`, and zero is in the middle and transparent."""
+    is_clipped: bool = False
+    """Some of what is drawn with the strongest colour lies above `high`."""
 
     @property
     def is_empty(self) -> bool:
@@ -93,6 +95,20 @@ def scale_of(
     if normalization == "max":
         low = 0.0
     return Scale(low, high) if high - low > _RESOLUTION * size else EMPTY
+
+
+def clipped_scale_of(heat: NDArray[np.float32], share: float) -> Scale:
+    """As `max`, but the strongest `share` of the cells with evidence in favour may lie above the end.
+
+    In the many small cells of an early layer a single one is often several times as strong as all others, which
+    would then hardly be seen.
+    """
+    full = scale_of([heat], "max")
+    favourable = heat[np.isfinite(heat) & (heat > 0)]
+    if full.is_empty or not favourable.size:
+        return full
+    high = float(np.quantile(favourable, 1.0 - share, method="higher"))
+    return Scale(0.0, high, is_clipped=high < full.high)
 
 
 def upsampled(

@@ -77,7 +77,7 @@ def draw_bar(
         position = 0.0 if scale.is_empty else (value - scale.low) / (scale.high - scale.low)
         text = number(value)
         if is_end:
-            text = fitted(f"{text} {unit}", font, room)
+            text = fitted(_end_of(scale, unit), font, room)
         half = width_of(text, font) / 2
         at = x + position * (width - 1)
         centre = min(max(at, x + half), x + width - half)
@@ -98,7 +98,12 @@ def _ticks(scale: Scale) -> list[tuple[float, bool]]:
     return [*ticks, (scale.high, True)]
 
 
+def _end_of(scale: Scale, unit: str) -> str:
+    """The words at the high end."""
+    return f"{'≥ ' if scale.is_clipped else ''}{number(scale.high)} {unit}"
+
+
 def _hits_end(centre: float, half: float, scale: Scale, font: Font, unit: str, x: int, width: int) -> bool:
     """Whether a number would run into that of the high end."""
-    end = width_of(f"{number(scale.high)} {unit}", font)
+    end = width_of(_end_of(scale, unit), font)
     return centre + half + 0.5 * font.em > x + width - end

@@ -16,7 +16,7 @@ from app.domain import Affine, EncodedPicture
 from app.images.colormaps import Colormap
 from app.images.decode import Picture
 from app.images.encode import MediaType, encoded
-from app.images.heat import Normalization, Scale, scale_of
+from app.images.heat import Normalization, Scale, clipped_scale_of, scale_of
 from app.images.layout import ColorBar, Headings, Tile, arranged
 from app.images.marks import Region, draw_contours, draw_regions
 from app.images.paint import Box, canvas_of_width, extent_of, mapped, outline, paint, shading_of
@@ -50,6 +50,8 @@ class Style:
     normalization: Normalization = "max"
     full_scale: float | None = None
     """For none: logit units."""
+    clipped_share: float = 0.0
+    """For max and a scale for each map: the share of cells that may lie above its end."""
     is_one_scale: bool = True
     """One scale and one bar for the whole sheet, so that panels can be compared; else each has its own."""
     colormap: Colormap = "inferno"
@@ -62,6 +64,8 @@ class Style:
 
     def scale_of(self, maps: Sequence[NDArray[np.float32]]) -> Scale:
         """One scale for these."""
+        if self.clipped_share and self.normalization == "max" and len(maps) == 1:
+            return clipped_scale_of(maps[0], self.clipped_share)
         return scale_of(maps, self.normalization, full_scale=self.full_scale)
 
     def bar(self, scale: Scale) -> ColorBar:
@@ -69,7 +73,7 @@ class Style:
         return ColorBar(scale, shading_of(scale, self.colormap, opacity=self.opacity), self.unit)
 
 
-PER_LAYER = Style(is_one_scale=False, unit="")
+PER_LAYER = Style(is_one_scale=False, clipped_share=0.01, unit="")
 """Each layer has a unit of its own, and their sizes differ by far: on one scale some would stay blank."""
 
 

@@ -15,7 +15,7 @@ from app.explain.sentence import Language
 from app.images.channels import CHANNELS, Channel, render_contact_sheet
 from app.images.decode import Picture
 from app.images.overlay import Legend, Region, render_overlay
-from app.images.sheets import HeatMap, Style, render_class_sheet, render_strip
+from app.images.sheets import PER_LAYER, HeatMap, Style, render_class_sheet, render_strip
 
 Shown = Literal["overlay", "layers", "classes", "feature_maps"]
 UNITS: dict[Language, dict[str, str]] = {
@@ -169,6 +169,7 @@ def _sheet(style: DrawingStyle, *, is_one_scale: bool, unit: str) -> Style:
         normalization=style.normalization,
         full_scale=style.full_scale,
         is_one_scale=is_one_scale,
+        clipped_share=0.0 if is_one_scale else PER_LAYER.clipped_share,
         colormap=style.colormap,
         opacity=style.opacity,
         contours=style.contours,

@@ -11,7 +11,7 @@ from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 
 from app.domain import Affine
-from app.images.heat import Normalization, Scale, scale_of, upsampled, upsampled_shades
+from app.images.heat import Normalization, Scale, clipped_scale_of, scale_of, upsampled, upsampled_shades
 
 NORMALIZATIONS: tuple[Normalization, ...] = get_args(Normalization)
 ANYTHING = arrays.arrays(
@@ -129,3 +129,18 @@ def test_whole_shades_are_the_upsampled_ones_rounded(shades: NDArray[np.float32]
     exact = upsampled(shades, cells, columns=columns, rows=rows)
     assert whole.shape == exact.shape == (69, 37)
     assert np.abs(whole.astype(np.float64) - exact).max() <= 0.5 + 1e-3
+
+
+def test_clipped_scale_leaves_a_share_of_the_strongest_cells_above_its_end() -> None:
+    """One cell that is far stronger than all others does not hide them, and the scale says that it was cut."""
+    heat = np.linspace(-1, 1, 400, dtype=np.float32).reshape(20, 20)
+    heat[0, 0] = 50.0
+
+    scale = clipped_scale_of(heat, 0.01)
+
+    assert scale.is_clipped
+    assert 0.9 < scale.high <= 1.0
+    assert scale.levels(heat)[0, 0] == 1.0
+    few = clipped_scale_of(np.eye(3, dtype=np.float32), 0.01)
+    assert (few.high, few.is_clipped) == (1.0, False)
+    assert clipped_scale_of(-np.eye(3, dtype=np.float32), 0.01).is_empty
