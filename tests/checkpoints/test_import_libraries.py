@@ -288,6 +288,33 @@ def test_an_onnx_graph_gives_its_tensors(*, does_fold: bool, tmp_path: Path, rec
     check_parity(report, predicted(model), record_property)
 
 
+@pytest.mark.parametrize("is_one_file", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_an_onnx_graph_of_the_newer_exporter_gives_its_tensors(
+    *, is_one_file: bool, tmp_path: Path, record_property: Record
+) -> None:
+    """Its default keeps the numbers in a file beside the graph; only that file is opened."""
+    pytest.importorskip("onnxscript")
+    model = tutorial_network()
+    path = tmp_path / "m.onnx"
+    example = (torch.zeros(1, 3, 224, 224),)
+    torch.onnx.export(model, example, str(path), dynamo=True, external_data=not is_one_file, verbose=False)
+    beside = tmp_path / "m.onnx.data"
+    assert beside.exists() != is_one_file
+
+    report = do_import(path, tmp_path / "line")
+
+    check_parity(report, predicted(model), record_property)
+    if not is_one_file:
+        elsewhere = tmp_path / "elsewhere"
+        beside.rename(elsewhere)
+        assert "external_data=False" in refusal(path, tmp_path / "other")
+        beside.symlink_to(elsewhere)
+        assert "not beside it" in refusal(path, tmp_path / "other")
+        beside.unlink()
+        beside.write_bytes(elsewhere.read_bytes()[:1000])
+        assert "holds 1,000" in refusal(path, tmp_path / "other")
+
+
 def test_an_onnx_graph_with_other_strides_is_refused(tmp_path: Path) -> None:
     pytest.importorskip("onnx")
     model = tutorial_network()
