@@ -86,6 +86,10 @@ demo-model: .venv/.dev ## paint carcasses and train models/carcass-demo/1 anew
 docs: .venv/.dev ## write docs/configuration.md anew from app/settings.py
 	$(BIN)/lineside configuration > docs/configuration.md
 
+.PHONY: parity
+parity: .venv/.dev ## measure imports against every library; write the table in docs/checkpoints.md
+	$(BIN)/pytest tests/checkpoints -m "not fuzz" --write-parity
+
 .PHONY: lock
 lock: .uv/uv ## resolve both lock files anew
 	$(UV) pip compile -q --universal --generate-hashes --no-header pyproject.toml -o requirements.lock

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from support.parity import DOCUMENT, Measured, RecordParity, rewritten
 
 import app  # noqa: F401 - before torch: it decides how torch's threads wait
 
@@ -20,6 +21,34 @@ def carcass_photographs() -> list[Path]:
             "the real carcass photographs (shared/data/carcass beside the clone) are not on this machine"
         )
     return paths
+
+
+PARITY: pytest.StashKey[Measured] = pytest.StashKey()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`make parity` gives it."""
+    parser.addoption(
+        "--write-parity", action="store_true", help="write what import tests measure into docs/checkpoints.md"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """A place for the figures of this run."""
+    config.stash[PARITY] = Measured()
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """The figures go into the document only where every test passed."""
+    if exitstatus == 0 and session.config.getoption("--write-parity"):
+        page = rewritten(DOCUMENT.read_text("utf-8"), session.config.stash[PARITY].largest)
+        DOCUMENT.write_text(page, "utf-8")
+
+
+@pytest.fixture
+def record_parity(request: pytest.FixtureRequest) -> RecordParity:
+    """(row of the table, difference) -> kept for docs/checkpoints.md."""
+    return request.config.stash[PARITY].record
 
 
 MARKED = {

@@ -1,6 +1,7 @@
 """An ONNX graph as data: its tensors, and enough of its nodes to know which is which.
 
-protobuf bytes -> nodes and initializers -> Raw. No graph is run and no file beside it is opened.
+protobuf bytes -> nodes and initializers -> Raw. No graph is run. Of other files only the one beside it is opened in
+which the exporter keeps the numbers (`model.onnx.data`): a plain name in the same folder, and no link.
 
 An exporter folds batch normalisation into the convolutions and loses their names. Their order remains: it is
 compared, shape by shape and stride by stride, with each ResNet's own, and each convolution gets an identity as
@@ -26,6 +27,8 @@ from app.nets.cifar_resnet import CifarResNetTrunk
 DTYPES: Final = {1: torch.float32, 7: torch.int64, 10: torch.float16, 11: torch.float64, 16: torch.bfloat16}
 SILENT: Final = frozenset({"Identity", "Constant", "Flatten", "Softmax"})
 """They hold no weights and change no ranking; Flatten and Softmax stand behind the pooling."""
+POOL: Final = "GlobalAveragePool"
+MAX_OUTSIDE_BYTES: Final = 4 * 2**30
 
 
 @dataclass(slots=True)
@@ -66,7 +69,7 @@ def read_onnx(path: Path) -> Raw:
 def _by_order(path: Path, nodes: list[_Node], tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     convolutions = [node for node in nodes if node.kind == "Conv"]
     linears = [node for node in nodes if node.kind == "Gemm"]
-    kinds = Counter(node.kind for node in nodes if node.kind not in SILENT)
+    kinds = Counter(kind for kind in _kinds(nodes, tensors) if kind not in SILENT)
     for name, architecture in ARCHITECTURES.items():
         with torch.device("meta"):
             trunk = architecture.build_trunk()
@@ -77,7 +80,7 @@ def _by_order(path: Path, nodes: list[_Node], tensors: Mapping[str, Tensor]) -> 
         blocks = sum(n.endswith(".conv1") for n, _ in own)
         per_block = 2 if architecture.feature_channels == 512 else 3
         expected = Counter(
-            Conv=len(own), Relu=1 + per_block * blocks, Add=blocks, MaxPool=1, GlobalAveragePool=1, Gemm=1
+            Conv=len(own), Relu=1 + per_block * blocks, Add=blocks, MaxPool=1, Gemm=1, **{POOL: 1}
         )
         if kinds != expected:
             raise WeightsRefused(
@@ -95,6 +98,20 @@ def _by_order(path: Path, nodes: list[_Node], tensors: Mapping[str, Tensor]) -> 
         f"{path.name}: an ONNX graph of {len(convolutions)} convolutions that are no known ResNet's; "
         "import the .pth that it was exported from"
     )
+
+
+def _kinds(nodes: list[_Node], tensors: Mapping[str, Tensor]) -> Iterator[str]:
+    """What each node does; the newer exporter pools by a mean over rows and columns, and reshapes that."""
+    pooled = {node.outputs[0] for node in nodes if node.kind == POOL}
+    for node in nodes:
+        axes = tensors.get(node.inputs[1]) if node.kind == "ReduceMean" and len(node.inputs) > 1 else None
+        if axes is not None and sorted(int(axis) % 4 for axis in axes.flatten()) == [2, 3]:
+            pooled.add(node.outputs[0])
+            yield POOL
+        elif node.kind == "Reshape" and node.inputs[0] in pooled:
+            yield "Flatten"
+        else:
+            yield node.kind
 
 
 def _shape(tensors: Mapping[str, Tensor], node: _Node) -> tuple[int, ...]:
@@ -176,7 +193,7 @@ def _node(data: memoryview) -> _Node:
 
 
 def _tensor(path: Path, data: memoryview) -> tuple[str, Tensor]:
-    shape, kind, name, raw, is_outside = list[int](), 0, "", memoryview(b""), False
+    shape, kind, name, raw, outside = list[int](), 0, "", memoryview(b""), dict[str, str]()
     for number, value in _fields(data):
         if number == 1:
             shape += _integers(value)
@@ -186,10 +203,11 @@ def _tensor(path: Path, data: memoryview) -> tuple[str, Tensor]:
             raw = value  # packed floats and raw data are both little-endian numbers
         elif number == 8 and isinstance(value, memoryview):
             name = bytes(value).decode()
-        elif number in {13, 14}:
-            is_outside = is_outside or value != 0
-    if is_outside:
-        raise WeightsRefused(f"{path.name}: its numbers lie in another file; export it as one file")
+        elif number == 13 and isinstance(value, memoryview):
+            key, text = (bytes(part).decode() for _, part in _fields(value) if isinstance(part, memoryview))
+            outside[key] = text
+    if outside:
+        raw = _from_beside(path, outside)
     dtype = DTYPES[kind]
     count = 1
     for size in shape:
@@ -199,6 +217,23 @@ def _tensor(path: Path, data: memoryview) -> tuple[str, Tensor]:
     if not count:
         return name, torch.empty(shape, dtype=dtype)
     return name, torch.frombuffer(bytearray(raw), dtype=dtype).reshape(shape)
+
+
+def _from_beside(path: Path, entry: Mapping[str, str]) -> memoryview:
+    """The bytes of one tensor in the file that the exporter wrote beside the graph."""
+    name, offset, length = entry["location"], int(entry.get("offset", "0")), int(entry["length"])
+    beside = path.parent / name
+    if Path(name).name != name or beside.is_symlink() or not beside.is_file():
+        raise WeightsRefused(
+            f"{path.name}: its numbers lie in {ascii(name)[:80]}, which is not beside it; put it there, or export "
+            "again with external_data=False"
+        )
+    size = beside.stat().st_size
+    if size > MAX_OUTSIDE_BYTES or offset < 0 or not 0 <= length <= size - offset:
+        raise WeightsRefused(f"{path.name}: it asks for {length:,} bytes, {ascii(name)[:80]} holds {size:,}")
+    with beside.open("rb") as file:
+        file.seek(offset)
+        return memoryview(file.read(length))
 
 
 def _integers(value: int | memoryview) -> list[int]:

@@ -1,12 +1,13 @@
 """Promises of the importer for every architecture that Lineside serves: its head is named, not guessed."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 import torch
 from support.foreign import (
     CLASSES,
+    TUTORIAL,
     calibrated,
     check_parity,
     do_import,
@@ -15,6 +16,7 @@ from support.foreign import (
     predicted,
     refusal,
 )
+from support.parity import RecordParity
 from support.zoo import library_network
 from torch import Tensor, nn
 from torchvision import models, transforms
@@ -25,8 +27,6 @@ from app.checkpoints.unwrap import Raw
 from app.domain import ConcatPoolHead, FlattenHead, HeadSpec, LinearHead, MlpHead, OwnHead
 from app.errors import WeightsRefused
 from app.nets.architectures import ARCHITECTURES
-
-Record = Callable[[str, object], None]
 
 DEFAULT = {"resnet18", "mobilenet_v3_small", "squeezenet1_1", "vgg11_bn"}
 """The others under the marker `slow`: building them all, even without values, takes half a minute."""
@@ -214,6 +214,8 @@ def real_network(name: str, head: str) -> nn.Module:
     return calibrated(model, SMALL)
 
 
+SMALL_FAMILIES = "MobileNetV3 and SqueezeNet, weights and whole module"
+GOOGLENET = "GoogLeNet with `transform_input`"
 REAL = [
     ("mobilenet_v3_small", "own", True),
     ("squeezenet1_1", "own", True),
@@ -240,7 +242,7 @@ REAL = [
     [pytest.param(name, head, marks=() if fast else pytest.mark.slow) for name, head, fast in REAL],
 )
 def test_a_file_of_another_family_predicts_as_its_script(
-    name: str, head: str, tmp_path: Path, record_property: Record
+    name: str, head: str, tmp_path: Path, record_parity: RecordParity
 ) -> None:
     """Weights alone and, where the pickle is torchvision's own, the whole module."""
     model = real_network(name, head)
@@ -249,6 +251,7 @@ def test_a_file_of_another_family_predicts_as_its_script(
     if ARCHITECTURES[name].extra is None:
         files["model.pth"] = model
     expected = predicted(model, SMALL)
+    row = SMALL_FAMILIES if name in {"mobilenet_v3_small", "squeezenet1_1"} else None
     for file, content in files.items():
         torch.save(content, tmp_path / file)
         told = {"head_activation": "relu"} if head != "own" and file == "weights.pth" else {}
@@ -257,23 +260,26 @@ def test_a_file_of_another_family_predicts_as_its_script(
             tmp_path / file, tmp_path / file[:-4], preprocess=str(tmp_path / "small.toml"), **told
         )
 
-        check_parity(report, expected, record_property)
+        check_parity(report, expected, record_parity, row)
         (tmp_path / file).unlink()
 
 
 @pytest.mark.parametrize("name", ["googlenet", pytest.param("inception_v3", marks=pytest.mark.slow)])
 def test_an_inceptions_input_transform_is_asked_for_and_folded(
-    name: str, tmp_path: Path, record_property: Record
+    name: str, tmp_path: Path, record_parity: RecordParity
 ) -> None:
     """Every network begun from torchvision's pretrained weights has it, and no tensor shows it."""
     torch.manual_seed(0)
     build = {"googlenet": models.googlenet, "inception_v3": models.inception_v3}[name]
     model = build(weights=None, num_classes=3, init_weights=False, transform_input=True)
-    model = calibrated(model, SMALL)
+    model = calibrated(model, TUTORIAL if name == "inception_v3" else SMALL)
     (tmp_path / "small.toml").write_text(MANIFEST, "utf-8")
     torch.save(model.state_dict(), tmp_path / "weights.pth")
     torch.save(model, tmp_path / "model.pth")
-    given = {"preprocess": str(tmp_path / "small.toml")}
+    # With random weights Inception's own float32 answers are 3e-4 off its float64 ones at 96 pixels, 5e-5 at 224.
+    given = {"preprocess": "imagenet" if name == "inception_v3" else str(tmp_path / "small.toml")}
+    transform = TUTORIAL if name == "inception_v3" else SMALL
+    expected = predicted(model.double(), lambda image: transform(image).double())
 
     asked = do_import(tmp_path / "weights.pth", tmp_path / "line", **given)
     told = do_import(tmp_path / "weights.pth", tmp_path / "a", **given, transform_input="on")
@@ -281,7 +287,7 @@ def test_an_inceptions_input_transform_is_asked_for_and_folded(
 
     assert any("--transform-input on" in option for option in options_of(asked))
     for report in (told, seen):
-        check_parity(report, predicted(model, SMALL), record_property)
+        check_parity(report, expected, record_parity, GOOGLENET if name == "googlenet" else None)
         assert "auxiliary classifiers" in notes_of(report, "ignored")
         assert "(0.5, 0.5, 0.5)" in notes_of(report, "folded")
 

@@ -19,14 +19,13 @@ from support.foreign import (
     refusal,
     tutorial_network,
 )
+from support.parity import RecordParity
 from torch import nn
 from torchvision import transforms
 from torchvision.models import resnet
 
 from app.domain import NetworkSpec, Size
 from app.nets.servable import servable_state
-
-Record = Callable[[str, object], None]
 
 
 @pytest.fixture(scope="module")
@@ -42,21 +41,28 @@ def save_safetensors(value: dict[str, torch.Tensor], path: Path) -> None:
     safetensors.torch.save_file(value, path)
 
 
-@pytest.mark.parametrize("save", [torch.save, save_legacy, save_safetensors])
+STATE_DICTS = {
+    torch.save: "state dict, zip",
+    save_legacy: "state dict, older pickle",
+    save_safetensors: "state dict, safetensors",
+}
+
+
+@pytest.mark.parametrize("save", STATE_DICTS)
 def test_a_state_dict_predicts_as_its_script(
-    save: Callable[..., None], network: nn.Module, tmp_path: Path, record_property: Record
+    save: Callable[..., None], network: nn.Module, tmp_path: Path, record_parity: RecordParity
 ) -> None:
     save(network.state_dict(), tmp_path / "best.pth")
 
     report = do_import(tmp_path / "best.pth", tmp_path / "models" / "line")
 
-    check_parity(report, predicted(network), record_property)
+    check_parity(report, predicted(network), record_parity, STATE_DICTS[save])
     assert (tmp_path / "models" / "line" / "1" / "golden" / "golden.json").is_file()
 
 
 @pytest.mark.parametrize("save", [torch.save, pytest.param(save_legacy, marks=pytest.mark.slow)])
 def test_a_training_dictionary_gives_its_averaged_weights_and_says_so(
-    save: Callable[..., None], network: nn.Module, tmp_path: Path, record_property: Record
+    save: Callable[..., None], network: nn.Module, tmp_path: Path, record_parity: RecordParity
 ) -> None:
     live = tutorial_network(seed=1)
     optimiser = torch.optim.SGD(live.parameters(), lr=0.1, momentum=0.9)
@@ -73,8 +79,8 @@ def test_a_training_dictionary_gives_its_averaged_weights_and_says_so(
     report = do_import(tmp_path / "last.pth", tmp_path / "line", classes=None)
     other = do_import(tmp_path / "last.pth", tmp_path / "line", classes=None, take="model")
 
-    check_parity(report, predicted(network), record_property)
-    check_parity(other, predicted(live), record_property)
+    check_parity(report, predicted(network), record_parity, "training dictionary with EMA")
+    check_parity(other, predicted(live), record_parity, "the same, its live weights")
     assert report.classes == CLASSES
     assert "'ema.module'" in notes_of(report, "took")
     assert "not model (--take model" in notes_of(report, "took")
@@ -122,25 +128,27 @@ def test_prefixes_are_stripped_and_named(prefix: str, tmp_path: Path, small_prep
 
 
 @pytest.mark.slow
-def test_real_wrappers_are_seen_through(network: nn.Module, tmp_path: Path, record_property: Record) -> None:
+def test_real_wrappers_are_seen_through(
+    network: nn.Module, tmp_path: Path, record_parity: RecordParity
+) -> None:
     wrapped = nn.DataParallel(torch.compile(network))
     torch.save(wrapped.state_dict(), tmp_path / "c.pt")
 
     report = do_import(tmp_path / "c.pt", tmp_path / "line")
 
-    check_parity(report, predicted(network), record_property)
+    check_parity(report, predicted(network), record_parity, "`module._orig_mod.` names")
     assert "`module._orig_mod.`" in notes_of(report, "stripped")
 
 
 @pytest.mark.parametrize("save", [torch.save, pytest.param(save_legacy, marks=pytest.mark.slow)])
 def test_a_whole_module_is_harvested_without_calling_anything(
-    save: Callable[..., None], network: nn.Module, tmp_path: Path, record_property: Record
+    save: Callable[..., None], network: nn.Module, tmp_path: Path, record_parity: RecordParity
 ) -> None:
     save(network, tmp_path / "model.pt")
 
     report = do_import(tmp_path / "model.pt", tmp_path / "line")
 
-    check_parity(report, predicted(network), record_property)
+    check_parity(report, predicted(network), record_parity, "whole module, zip and older pickle")
     assert "strides" in notes_of(report, "settled")
 
 
@@ -215,7 +223,7 @@ def test_everything_that_is_not_known_is_asked_at_once(tmp_path: Path) -> None:
 
 
 def test_the_gap_in_an_mlp_head_is_a_question_unless_the_module_itself_says(
-    tmp_path: Path, record_property: Record
+    tmp_path: Path, record_parity: RecordParity
 ) -> None:
     head = nn.Sequential(nn.Linear(512, 32), nn.ReLU(), nn.Dropout(0.3), nn.Linear(32, 3))
     model = tutorial_network(head=head)
@@ -228,8 +236,8 @@ def test_the_gap_in_an_mlp_head_is_a_question_unless_the_module_itself_says(
     told = do_import(tmp_path / "c.pt", tmp_path / "a", head_activation="relu")
     seen = do_import(tmp_path / "model.pt", tmp_path / "b")
 
-    check_parity(told, predicted(model), record_property)
-    check_parity(seen, predicted(model), record_property)
+    check_parity(told, predicted(model), record_parity, "MLP head (Linear, ReLU, Dropout, Linear)")
+    check_parity(seen, predicted(model), record_parity, "MLP head (Linear, ReLU, Dropout, Linear)")
 
 
 def test_a_tanh_in_the_head_of_a_whole_module_is_refused(tmp_path: Path) -> None:
@@ -239,14 +247,14 @@ def test_a_tanh_in_the_head_of_a_whole_module_is_refused(tmp_path: Path) -> None
     assert "Tanh" in refusal(tmp_path / "model.pt", tmp_path / "line")
 
 
-def test_batch_norm_in_the_head_is_folded_exactly(tmp_path: Path, record_property: Record) -> None:
+def test_batch_norm_in_the_head_is_folded_exactly(tmp_path: Path, record_parity: RecordParity) -> None:
     head = nn.Sequential(nn.Linear(512, 32), nn.BatchNorm1d(32), nn.ReLU(), nn.Dropout(), nn.Linear(32, 3))
     model = tutorial_network(head=head)
     torch.save(model, tmp_path / "model.pt")
 
     report = do_import(tmp_path / "model.pt", tmp_path / "line")
 
-    check_parity(report, predicted(model), record_property)
+    check_parity(report, predicted(model), record_parity, "head with batch normalisation, whole module")
     assert "batch normalisation" in notes_of(report, "folded")
 
 
@@ -270,10 +278,10 @@ def test_classes_in_another_order_than_the_file_says_are_refused(tmp_path: Path)
 
 @pytest.mark.filterwarnings("ignore:`torch.jit:FutureWarning")
 def test_a_torchscript_program_gives_its_tensors(
-    network: nn.Module, tmp_path: Path, record_property: Record
+    network: nn.Module, tmp_path: Path, record_parity: RecordParity
 ) -> None:
     torch.jit.trace(network, torch.zeros(1, 3, 224, 224)).save(tmp_path / "model.pt")
 
     report = do_import(tmp_path / "model.pt", tmp_path / "line")
 
-    check_parity(report, predicted(network), record_property)
+    check_parity(report, predicted(network), record_parity, "TorchScript (its tensors alone)")

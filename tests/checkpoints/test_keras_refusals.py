@@ -5,6 +5,8 @@ import json
 import random
 import re
 import struct
+import subprocess
+import sys
 import zipfile
 from collections.abc import Callable
 from functools import cache
@@ -163,6 +165,23 @@ def test_bytes_that_send_the_library_into_a_loop_are_refused_in_time(tmp_path: P
 
     with pytest.raises(WeightsRefused, match=r"loop.h5: could not be read in 3 s; damaged or forged"):
         read_keras(path, patience_s=3.0)
+
+
+def test_the_child_that_reads_first_has_little_memory(tmp_path: Path) -> None:
+    """libhdf5 may ask for anything on forged bytes: here the child does, once the file is read."""
+    path = h5(tmp_path / "a.h5", lambda _: None)
+    program = (
+        "import pathlib, sys; from app.checkpoints.keras_probe import main; print(main(pathlib.Path(sys.argv[1])));"
+        "bytearray(3 * 2**30)"
+    )
+
+    child = subprocess.run(
+        [sys.executable, "-c", program, str(path)], capture_output=True, text=True, check=False
+    )
+
+    assert child.stdout.strip() == "0"
+    assert "MemoryError" in child.stderr
+    assert child.returncode == 1
 
 
 @pytest.mark.fuzz
