@@ -1,4 +1,4 @@
-"""`lineside ...`: serve, predict, import, models, architectures."""
+"""`lineside ...`: serve, predict, import, verify, detect-preprocess, models, architectures."""
 
 from app.cli.main import main
 

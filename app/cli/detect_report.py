@@ -19,6 +19,7 @@ from app.wiring import Proved
 Status = Literal["holds", "other", "open", "invalid", "refused"]
 """holds: nothing is better than the declared one; other: another one is; open: the labels cannot settle it."""
 MAX_ROWS = 10
+MAX_VALUES = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,8 +141,9 @@ def print_detected(detected: Detected, *, as_json: bool) -> None:
 
 def _table(findings: Findings) -> Table:
     table = table_of("preprocessing", ">log prob.", ">accuracy", ">distance", "told apart by")
+    always = (findings.declared, findings.best.declaration)
     shown = list(findings.finalists[:MAX_ROWS])
-    shown += [row for row in findings.finalists[MAX_ROWS:] if row.declaration == findings.declared]
+    shown += [row for row in findings.finalists[MAX_ROWS:] if row.declaration in always]
     for row in shown:
         mark = " [bold](declared)[/]" if row.declaration == findings.declared else ""
         table.add_row(
@@ -176,25 +178,33 @@ def _print_verdict(console: Console, detected: Detected, findings: Findings) -> 
         )
         console.print(f"[bold yellow]the labels cannot settle it:[/] {why}", soft_wrap=True)
         return
-    if detected.status == "holds":
-        console.print("[bold green]holds:[/] nothing is better than the declared preprocessing")
+    if detected.status == "holds" and len(findings.ties) == 1:
+        console.print("[bold green]holds:[/] the declared preprocessing is the best, and no other comes near")
+    elif detected.status == "holds":
+        console.print(
+            f"[bold green]not refuted:[/] the declared preprocessing is one of {len(findings.ties)} that these pictures "
+            "cannot tell apart",
+            soft_wrap=True,
+        )
     elif findings.best.declaration == findings.declared:
         console.print(
             "[bold green]the declared preprocessing holds[/], the declared order of classes does not"
         )
     else:
         console.print(
-            f"[bold red]likelier than the declared one:[/] {escape(words(findings.best.declaration))}",
+            f"[bold red]likelier than the declared one:[/] {escape(words(findings.best.declaration))}"
+            + (", the most like it of all ties" if len(findings.ties) > 1 else ""),
             soft_wrap=True,
         )
     settled = ", ".join(f"{field} {value}" for field, value in findings.settled.items())
     console.print(f"settled: {escape(settled)}", soft_wrap=True)
     for field, values in findings.unsettled.items():
-        console.print(f"not settled by these pictures: {field}: {escape('; '.join(values))}", soft_wrap=True)
+        more = [f"and {len(values) - MAX_VALUES} more"] if len(values) > MAX_VALUES else []
+        listed = "; ".join([*values[:MAX_VALUES], *more])
+        console.print(f"not settled by these pictures: {field}: {escape(listed)}", soft_wrap=True)
     if findings.is_permuted:
         console.print(
-            f"[bold red]the classes look permuted:[/] the outputs are {escape(', '.join(findings.classes))} "
-            f"(by luck: {findings.permuted_chance:.1%})",
+            f"[bold red]the classes look permuted:[/] the outputs are {escape(', '.join(findings.classes))}",
             soft_wrap=True,
         )
     if detected.status == "other":

@@ -87,6 +87,11 @@ class Declaration:
             "interpolation": self.kernel or "none",
         }
 
+    def likeness(self, other: "Declaration") -> int:
+        """Fields that both have alike."""
+        mine, others = self.fields(), other.fields()
+        return sum(mine[field] == others[field] for field in mine)
+
     @property
     def kernel(self) -> Interpolation | None:
         """Of the last resize."""
@@ -161,7 +166,12 @@ def _targets(declared: Steps, size: Size) -> list[Size]:
             found.append(step.size)
         elif isinstance(step, ResizeShorter):
             found.append(_scaled(size, shorter / step.shorter))
-    large = [target for target in found if target.height >= size.height and target.width >= size.width]
+    large = [
+        target
+        for target in found
+        # At the same size a crop takes nothing away: the plain resize says the same.
+        if target != size and target.height >= size.height and target.width >= size.width
+    ]
     return sorted(set(large), key=lambda target: (target.height, target.width))
 
 
@@ -184,10 +194,13 @@ def _values_words(normalisation: Normalisation) -> str:
         for name, preset in NORMALISATIONS.items():
             if replace(normalisation, channels=channels) == preset:
                 return name.partition(",")[0] if not name.startswith("[") else "[-1, 1]"
-    numbers = [
-        ", ".join(f"{value:g}" for value in values) for values in (normalisation.mean, normalisation.std)
-    ]
-    return f"scale {normalisation.scale:.6g}, mean {numbers[0]}, std {numbers[1]}"
+    mean, std = (
+        " ".join(dict.fromkeys(f"{value:g}" for value in values))
+        for values in (normalisation.mean, normalisation.std)
+    )
+    whole = round(1 / normalisation.scale)
+    scale = f"/{whole}" if whole > 1 else f"times {normalisation.scale:g}"
+    return f"{scale}, mean {mean}, std {std}"
 
 
 def _resize_words(step: Step) -> str:

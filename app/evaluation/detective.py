@@ -26,7 +26,6 @@ from app.evaluation.declarations import (
 from app.evaluation.findings import Finalist, Findings
 from app.evaluation.held import Witness
 from app.evaluation.likelihood import Order, of_true_class, plausible_orders, reordered, sign_flip_test
-from app.evaluation.metrics import Floats
 from app.evaluation.verdicts import OFF_THE_SCALE, Candidate, verdicts
 
 FIRST_LOOK: Final = 8
@@ -106,7 +105,9 @@ class _Search:
         found = of_true_class(rows, true, orders)
         best = int(found.mean(axis=1).argmax())
         hits = rows.argmax(axis=1) == np.asarray(orders[best])[true]
-        return Candidate(found[best], hits.astype(np.float64), self.witness.moments(declaration, count))
+        return Candidate(
+            orders[best], found[best], hits.astype(np.float64), self.witness.moments(declaration, count)
+        )
 
     def ranked(self, declarations: Sequence[Declaration], count: int) -> list[Declaration]:
         """The most promising first; equals keep their order."""
@@ -178,21 +179,24 @@ class _Search:
             self.score(f"race over {count} pictures", runners, count)
 
     def _survivors(self, runners: list[Declaration], count: int) -> tuple[list[Declaration], int]:
-        """Whom nothing tells from the best, at most MAX_FINALISTS, and the declared one."""
+        """Whom nothing tells from the best, at most MAX_FINALISTS, and the declared one.
+
+        A quarter are those most like the declared one, so that it is not given up for a tie.
+        """
         ranked = self.ranked(runners, count)
         candidates = [self.candidate(each, count, self.orders) for each in ranked]
         found = verdicts(candidates, self.witness.memory, level=DROPPED_BELOW)
         alive = [each for each, evidence in zip(ranked, found, strict=True) if evidence == "tie"]
-        kept = alive[:MAX_FINALISTS]
-        if self.declared not in kept:
-            kept.append(self.declared)
+        alike = sorted(alive, key=lambda each: -each.likeness(self.declared))[: MAX_FINALISTS // 4]
+        rest = [each for each in alive if each not in alike][: MAX_FINALISTS - len(alike)]
+        kept = list(dict.fromkeys([*alike, *rest, self.declared]))
         return kept, len(set(alive) - set(kept))
 
     def findings(
         self, finalists: list[Declaration], unresolved: int, classes: Sequence[str], total: int
     ) -> Findings:
         """The order of classes first, then the ranking under it."""
-        order, chance = self._likeliest_order(finalists, total)
+        order = self._likeliest_order(finalists, total)
         candidates = [self.candidate(each, total, [order]) for each in finalists]
         found = verdicts(candidates, self.witness.memory, level=TIE_FROM)
         rows = [
@@ -212,7 +216,6 @@ class _Search:
             finalists=tuple(rows),
             classes=reordered(classes, order),
             is_permuted=order != self.orders[0],
-            permuted_chance=chance,
             is_better_than_guessing=sign_flip_test(leader, np.full(total, -math.log(len(classes))))
             < GUESSING,
             scored=len(self.witness.answers),
@@ -222,16 +225,17 @@ class _Search:
             passes=self.witness.passes,
         )
 
-    def _likeliest_order(self, finalists: list[Declaration], total: int) -> tuple[Order, float]:
-        """The declared order of classes, or one that is significantly likelier; and the chance of that by luck."""
-
-        def best(order: Order) -> Floats:
-            found = [self.candidate(each, total, [order]).log_probability for each in finalists]
-            return max(found, key=lambda each: float(each.mean()))
-
-        declared = best(self.orders[0])
-        rivals = {order: best(order) for order in self.orders[1:]}
-        order = max(rivals, key=lambda each: float(rivals[each].mean()))
+    def _likeliest_order(self, finalists: list[Declaration], total: int) -> Order:
+        """The declared order of classes, unless the evidence tells it from another under every declaration."""
+        candidates = [
+            self.candidate(each, total, orders)
+            for each in finalists
+            for orders in (self.orders, self.orders[:1])
+        ]
         # So many orders were tried that one of them looks good by luck.
-        chance = min(1.0, len(rivals) * sign_flip_test(rivals[order], declared))
-        return (order, chance) if chance < TIE_FROM else (self.orders[0], chance)
+        level = TIE_FROM / max(1, len(self.orders) - 1)
+        found = verdicts(candidates, self.witness.memory, level=level)
+        ties = [candidate for candidate, evidence in zip(candidates, found, strict=True) if evidence == "tie"]
+        if any(candidate.order == self.orders[0] for candidate in ties):
+            return self.orders[0]
+        return max(ties, key=lambda candidate: float(candidate.log_probability.mean())).order

@@ -33,9 +33,7 @@ class Findings:
     classes: tuple[str, ...]
     """In the order that is likeliest of the outputs."""
     is_permuted: bool
-    """That order is not the declared one, and a paired test says so."""
-    permuted_chance: float
-    """How often chance alone would put another order this far ahead of the declared one."""
+    """That order is not the declared one, which the evidence tells from it under every declaration."""
     is_better_than_guessing: bool
     scored: int
     """Distinct declarations that were tried."""
@@ -55,9 +53,8 @@ class Findings:
 
     @property
     def best(self) -> Finalist:
-        """The likeliest of the ties; the declared one where it is among them, for then nothing speaks against it."""
-        mine = [finalist for finalist in self.ties if finalist.declaration == self.declared]
-        return mine[0] if mine else self.ties[0]
+        """Of the ties the one most like the declared: nothing is changed that nothing speaks against. Then likelihood."""
+        return max(self.ties, key=lambda finalist: finalist.declaration.likeness(self.declared))
 
     @property
     def settled(self) -> dict[str, str]:

@@ -15,7 +15,7 @@ from typing import Final, Literal
 
 import numpy as np
 
-from app.evaluation.likelihood import sign_flip_test
+from app.evaluation.likelihood import Order, sign_flip_test
 from app.evaluation.metrics import Floats
 from app.evaluation.statistics import BatchMemory, Moments
 
@@ -36,6 +36,8 @@ Evidence = Literal["tie", "labels", "statistics"]
 class Candidate:
     """What is known of one declaration over N pictures."""
 
+    order: Order
+    """Of the classes, under which it is judged."""
     log_probability: Floats
     """(N,), of the true class."""
     hits: Floats
