@@ -18,7 +18,7 @@ import PIL
 import torch
 
 from app import __version__
-from app.bundles.golden import GoldenReport, compare
+from app.bundles.comparison import GoldenReport, compare
 from app.bundles.repository import Bundle, BundleFolder, open_bundle, scan
 from app.checkpoints.weights import read_weights
 from app.engines.base import Engine, warm_up

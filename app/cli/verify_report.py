@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from app.bundles.golden import GoldenReport, GoldenRow
+from app.bundles.comparison import GoldenReport, GoldenRow
 from app.cli.summary import figures_json, figures_tables, table_of
 from app.evaluation.predictions import Predictions
 from app.wiring import Proved, environment

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from app.bundles.golden import GoldenReport
+from app.bundles.comparison import GoldenReport
 from app.bundles.repository import Bundle
 from app.domain import ClassScore, Probe, Probed, Size
 from app.engines.base import Engine, ProbingEngine, evidence_methods

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from app.bundles.golden import GoldenPicture, compare, read_golden, write_golden
+from app.bundles.comparison import compare
+from app.bundles.golden import GoldenPicture, read_golden, write_golden
 from app.errors import ManifestInvalid
 
 CLASSES = ("castrate", "boar", "female")

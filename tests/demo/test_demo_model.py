@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from safetensors.torch import load_file
 
-from app.bundles.golden import compare
+from app.bundles.comparison import compare
 from app.bundles.repository import Bundle, open_bundle
 from app.demo.evaluation import Score, evaluate
 from app.demo.painted_set import TEST_SEEDS, network_input, one_class_each, paint_set
