@@ -64,15 +64,20 @@ def test_every_photograph_is_predicted_and_explained_in_every_form(
 def test_carcass_model_sees_the_bottom_right_and_places_its_five_by_five_cells_there(
     server: str, carcass_photographs: list[Path]
 ) -> None:
-    """Cell centres at input pixels 48, 80, ... 176 of a crop that begins at 149 of 373 (research/cam.md, 2.2)."""
+    """Cells look at input pixels 32.5, 64.5, ... 160.5 of a crop that begins at 149 of 373; laid over the whole
+    input they would be drawn at 48, 80, ... 176."""
+    photograph = carcass_photographs[0].read_bytes()
     with httpx.Client(base_url=server, timeout=120, params={"model": "pig-sex"}) as client:
-        reply = client.post("/explain", content=carcass_photographs[0].read_bytes()).json()
+        reply = client.post("/explain", content=photograph).json()
+        laid = client.post("/explain", content=photograph, params={"align": "half_pixel"}).json()
 
     geometry = reply["explanation"]["geometry"]
     x, y = 768 / 373, 574 / 373
     assert reply["explanation"]["grid"]["shape"] == [5, 5]
     assert geometry["field_of_view"] == pytest.approx([149 * x, 149 * y, 768, 574])
-    assert geometry["cell_to_original"] == pytest.approx([32 * x, (149 + 32) * x, 32 * y, (149 + 32) * y])
+    assert geometry["cell_to_original"] == pytest.approx([32 * x, (149 + 16.5) * x, 32 * y, (149 + 16.5) * y])
+    as_libraries_do = laid["explanation"]["geometry"]["cell_to_original"]
+    assert as_libraries_do == pytest.approx([32 * x, (149 + 32) * x, 32 * y, (149 + 32) * y])
 
 
 def test_served_probabilities_are_those_of_plain_torchvision_transforms(
