@@ -73,9 +73,12 @@ def _by_class(items: Sequence[Item], class_count: int, shares: dict[Side, float]
     for index in range(class_count):
         mine = [number for number, item in enumerate(items) if item.class_index == index]
         mine.sort(key=lambda number: (_order(seed, items[number].digest), number))
+        counts = {side: max(1, round(share * len(mine))) for side, share in shares.items() if share}
+        while sum(counts.values()) >= len(mine) and max(counts.values()) > 1:
+            counts[max(counts, key=lambda side: counts[side])] -= 1  # something must be left to train on
         start = 0
-        for side, share in shares.items():
-            end = start + (max(1, round(share * len(mine))) if share else 0)
+        for side, count in counts.items():
+            end = start + count
             # A copy of the last picture goes with it, so that no picture stands on two sides.
             while start < end < len(mine) and items[mine[end]].digest == items[mine[end - 1]].digest:
                 end += 1

@@ -3,7 +3,7 @@
 from collections import Counter
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from app.errors import TrainingRefused
@@ -21,7 +21,13 @@ def items(per_class: int, **more: object) -> list[Item]:
     return [Item(index, f"{index}-{number}", **more) for index in range(3) for number in range(per_class)]  # type: ignore[arg-type]
 
 
-@given(st.integers(3, 40), st.integers(0, 2**32 - 1), st.floats(0.05, 0.45), st.floats(0.0, 0.45))
+@example(count=4, seed=0, validation=0.375, test=0.375)
+@given(
+    count=st.integers(3, 40),
+    seed=st.integers(0, 2**32 - 1),
+    validation=st.floats(0.05, 0.45),
+    test=st.floats(0.0, 0.45),
+)
 def test_every_class_is_cut_near_the_shares(count: int, seed: int, validation: float, test: float) -> None:
     cut = sides(items(count), seed=seed, validation=validation, test=test)
 
