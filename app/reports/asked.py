@@ -62,9 +62,12 @@ class Asked:
         """As in the model repository."""
         return f"{self.bundle.name}/{self.bundle.version}"
 
-    def prepare(self, data: bytes, *, max_pixels: int) -> Prepared:
-        """By the manifest; errors as `decode` and `preprocess`."""
-        picture = decode(data, geometry=self.bundle.geometry, max_pixels=max_pixels)
+    def decode(self, data: bytes, *, max_pixels: int) -> Picture:
+        """As the manifest reads pictures; errors as `app.images.decode.decode`."""
+        return decode(data, geometry=self.bundle.geometry, max_pixels=max_pixels)
+
+    def prepare(self, picture: Picture) -> Prepared:
+        """By the manifest's steps; errors as `preprocess`."""
         prepared = preprocess(picture, self.bundle.geometry.steps)
         size = Size(picture.height, picture.width)
         return Prepared(picture, Taken(prepared.pixels, prepared.to_original, size))

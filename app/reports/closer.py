@@ -117,7 +117,7 @@ def look_closer(
         def work(seen: Seen) -> tuple[Prepared, ...] | RequestError:
             return read(models, reading.limits, seen.item)
 
-        coming = ahead(readers, work, chosen, AT_ONCE)
+        coming = ahead(readers, work, chosen, reading.threads)
         while group := list(islice(coming, AT_ONCE)):
             good = [(seen, prepared) for seen, prepared in group if not isinstance(prepared, RequestError)]
             found = [

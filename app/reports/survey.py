@@ -23,6 +23,7 @@ from app.evaluation.pictures import read_picture
 from app.evaluation.predictions import Limits
 from app.explain.place import Place, place_of
 from app.explain.summary import ClassSummary, Summary
+from app.images.decode import Picture
 from app.reports.ahead import ahead, answered
 from app.reports.asked import Asked, Prepared, Taken
 
@@ -141,7 +142,16 @@ def read(models: Sequence[Asked], limits: Limits, item: Item) -> tuple[Prepared,
     """The picture as each model reads it, or why it cannot be read."""
     try:
         data = read_picture(item.path, limits.max_bytes)
-        return tuple(model.prepare(data, max_pixels=limits.max_pixels) for model in models)
+        # Decoded once for models that read pictures alike, which is nearly always all of them.
+        pictures: dict[tuple[object, ...], Picture] = {}
+        prepared: list[Prepared] = []
+        for model in models:
+            geometry = model.bundle.geometry
+            way = (geometry.orientation, geometry.alpha_background)
+            if way not in pictures:
+                pictures[way] = model.decode(data, max_pixels=limits.max_pixels)
+            prepared.append(model.prepare(pictures[way]))
+        return tuple(prepared)
     except RequestError as error:
         return error
 

@@ -233,6 +233,24 @@ def test_models_are_compared_by_the_names_of_their_classes(small: Path, models: 
         assert max(zip(turned, CLASSES, strict=True))[1] == picture["answers"][1]["predicted"]
 
 
+def test_each_model_reads_a_picture_as_its_own_manifest_says(tmp_path: Path) -> None:
+    """One turns a photograph upright, the other was trained on it as it lies: their answers are those of each alone."""
+    write_random_bundle(tmp_path / "models")
+    write_random_bundle(tmp_path / "models", name="upright", orientation="apply")
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.jpg").write_bytes(picture_file(1, exif=turned))
+
+    both = explain(tmp_path / "in", tmp_path, tmp_path / "models", "--model", "line", "--model", "upright")
+    alone = explain(tmp_path / "in", tmp_path, tmp_path / "models", "--model", "upright")
+
+    [line, upright] = both.numbers["pictures"][0]["answers"]
+    [same] = alone.numbers["pictures"][0]["answers"]
+    assert upright["probabilities"] == pytest.approx(same["probabilities"], abs=1e-6)
+    assert line["probabilities"] != pytest.approx(same["probabilities"], abs=1e-3)
+
+
 def test_without_class_folders_nothing_is_right_or_wrong(small: Path, models: Path, tmp_path: Path) -> None:
     for number, path in enumerate(sorted(small.rglob("*.jpg"))[:4]):
         (tmp_path / "day").mkdir(exist_ok=True)
