@@ -75,8 +75,9 @@ pointing-game: .venv/.dev ## where the demo model's maps lie against the painted
 	$(BIN)/python -m app.demo.pointing
 
 .PHONY: docs-pictures
-docs-pictures: .venv/.dev ## draw the pictures of docs/img/ anew, from paintings and the demo model
+docs-pictures: .venv/.dev ## draw the pictures of docs/img/ anew, from paintings and the demo model; needs Chromium
 	$(BIN)/python -m app.demo.showcase
+	$(BIN)/python -m app.demo.report_picture
 
 .PHONY: demo-model
 demo-model: .venv/.dev ## paint carcasses and train models/carcass-demo/1 anew

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from app import __version__
 from app.errors import LinesideError
+from app.explain.sentence import Language
 
 app = typer.Typer(
     name="lineside",
@@ -85,6 +86,54 @@ def predict(
     settings = load_settings(model_repository=models, device=device, log_format="text", log_level="warning")
     failed = run_predict(settings, paths, model=model, version=version, out=out, with_overlays=overlays)
     if failed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def explain(
+    folder: Annotated[
+        Path,
+        typer.Argument(help="Pictures; class folders in it give the truth", exists=True, file_okay=False),
+    ],
+    model: Annotated[
+        list[str] | None,
+        typer.Option(help="models/NAME/1, or NAME in the model repository; again for each model to compare"),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="The report, one HTML file")] = Path("report.html"),
+    json: Annotated[
+        Path | None, typer.Option("--json", help="All numbers [default: explanations.json beside the report]")
+    ] = None,
+    layers: Annotated[
+        str | None, typer.Option(help="all, or names with commas between: also draw the maps of these depths")
+    ] = None,
+    max_pictures: Annotated[
+        int,
+        typer.Option(help="At most so many are drawn, chosen evenly; the figures count all", min=1, max=500),
+    ] = 60,
+    language: Annotated[Language, typer.Option(help="Of the report")] = "en",
+    models: Repository = None,
+    device: Device = None,
+) -> None:
+    """Show over a folder of pictures what one model, or several beside each other, answers and why.
+
+    One self-contained HTML file that also prints well: right and wrong ones apart, the maps with their regions, a
+    sentence and a cover check each, the confusion matrix, and where each model looks. A picture that cannot be read
+    is listed; the exit code is then 1.
+    """
+    from app.cli.explain import ExplainOptions, run_explain  # noqa: PLC0415
+    from app.settings import load_settings  # noqa: PLC0415
+
+    options = ExplainOptions(
+        folder=folder,
+        models=tuple(model or ()),
+        out=out,
+        numbers=json,
+        layers=layers,
+        max_pictures=max_pictures,
+        language=language,
+    )
+    settings = load_settings(model_repository=models, device=device, log_format="text", log_level="warning")
+    if run_explain(settings, options):
         raise typer.Exit(1)
 
 

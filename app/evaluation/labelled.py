@@ -6,13 +6,16 @@ A folder's name is a class's name, or one of its display labels. Opens no pictur
 """
 
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from app.bundles.problems import did_you_mean, listed
 from app.errors import InvalidRequest
 from app.evaluation.pictures import SUFFIXES, find_pictures
+
+ItemT = TypeVar("ItemT")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,23 +79,28 @@ def read_labelled(
 
 
 def spread(items: Sequence[LabelledItem], count: int) -> tuple[LabelledItem, ...]:
-    """At most `count` items, the classes in turn, each class's taken evenly from its list.
+    """At most `count` items, the classes in turn, each class's taken evenly from its list."""
+    return spread_by(items, count, lambda item: item.class_index)
+
+
+def spread_by(items: Sequence[ItemT], count: int, group: Callable[[ItemT], int]) -> tuple[ItemT, ...]:
+    """At most `count` items, the groups in turn, each group's taken evenly from its list.
 
     Every beginning of the result is as balanced as the whole, so a part of it may be looked at first.
     """
-    by_class: dict[int, list[LabelledItem]] = {}
+    by_group: dict[int, list[ItemT]] = {}
     for item in items:
-        by_class.setdefault(item.class_index, []).append(item)
-    shares = dict.fromkeys(by_class, 0)
+        by_group.setdefault(group(item), []).append(item)
+    shares = dict.fromkeys(by_group, 0)
     left = min(count, len(items))
     while left:
-        for index, those in by_class.items():
+        for index, those in by_group.items():
             if left and shares[index] < len(those):
                 shares[index] += 1
                 left -= 1
     rows = [
         [those[position * len(those) // shares[index]] for position in range(shares[index])]
-        for index, those in sorted(by_class.items())
+        for index, those in sorted(by_group.items())
         if shares[index]
     ]
     longest = max((len(row) for row in rows), default=0)

@@ -1,0 +1,102 @@
+"""The report of `lineside explain` in a browser: whole, without a request, wide and narrow, and on paper."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from playwright.sync_api import Browser
+from support.bundles import CLASSES, write_random_bundle
+from support.pictures import picture_file
+from typer.testing import CliRunner
+
+from app.cli.main import app
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("report")
+    write_random_bundle(root / "models", display={"ko": {"female": "암"}})
+    for number, name in enumerate(("other", "third"), start=1):
+        write_random_bundle(root / "models", name=name, seed=number)
+    for number in range(6):
+        folder = root / "pictures" / CLASSES[number % 3]
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{number}.jpg").write_bytes(
+            picture_file(number, width=320, height=640 if number == 2 else 240)
+        )
+    arguments = ["explain", str(root / "pictures"), "--model", "line", "--model", "other", "--model", "third"]
+    result = CliRunner().invoke(
+        app,
+        [
+            *arguments,
+            "--layers",
+            "all",
+            "--language",
+            "ko",
+            "--out",
+            str(root / "report.html"),
+            "--models",
+            str(root / "models"),
+            "--device",
+            "cpu",
+        ],
+    )
+    assert result.exit_code == 0
+    return root / "report.html"
+
+
+@pytest.mark.parametrize("width", [1180, 390])
+def test_it_opens_without_a_request_and_fits(
+    report: Path, browser: Browser, tmp_path: Path, width: int
+) -> None:
+    page = browser.new_page(viewport={"width": width, "height": 900})
+    requests: list[str] = []
+    troubles: list[str] = []
+    page.on("request", lambda request: requests.append(request.url))
+    page.on("console", lambda message: troubles.append(message.text))
+    page.on("pageerror", lambda error: troubles.append(str(error)))
+
+    page.goto(report.as_uri())
+    page.screenshot(path=tmp_path / "report.png", full_page=True)
+
+    assert [url for url in requests if not url.startswith("data:")] == [report.as_uri()]
+    assert troubles == []
+    assert page.locator("article").count() == 6
+    assert page.evaluate("[...document.images].every(image => image.naturalWidth > 0)")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert (tmp_path / "report.png").stat().st_size > 100_000
+    page.close()
+
+
+def test_on_paper_no_picture_is_cut(report: Path, browser: Browser) -> None:
+    """A4 less its margins is 182 mm x 265 mm, at 96 dots an inch 688 x 1002; three models with all depths fit, and
+    a picture twice as high as wide."""
+    page = browser.new_page(viewport={"width": 688, "height": 1002})
+    page.goto(report.as_uri())
+    page.emulate_media(media="print")
+
+    heights = page.evaluate("[...document.querySelectorAll('article')].map(card => card.offsetHeight)")
+    breaks = page.evaluate(
+        "[...document.querySelectorAll('article')].map(card => getComputedStyle(card).breakInside)"
+    )
+
+    assert max(heights) < 1002
+    assert set(breaks) == {"avoid"}
+    assert page.pdf(prefer_css_page_size=True).startswith(b"%PDF")
+    page.close()
+
+
+def test_the_docs_show_what_the_command_makes(tmp_path: Path) -> None:
+    """The same size; its pixels may differ with fonts and browsers."""
+    root = Path(__file__).resolve().parents[2]
+
+    # In a process of its own: this one's Playwright is busy with the other tests' browser.
+    subprocess.run([sys.executable, "-m", "app.demo.report_picture", "--to", tmp_path], cwd=root, check=True)
+
+    committed = root / "docs" / "img" / "report.webp"
+    assert committed.stat().st_size < 60_000
+    with Image.open(committed) as shown, Image.open(tmp_path / "report.webp") as now:
+        assert shown.size == now.size
+    assert "(img/report.webp)" in (root / "docs" / "explanations.md").read_text(encoding="utf-8")
