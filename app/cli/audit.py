@@ -147,6 +147,6 @@ def _print(audit: Audit, failures: tuple[Failure, ...], given: AuditOptions, lab
     if not any(finding.severity == "warning" for finding in said):
         console.print("nothing was found that tells the classes apart besides what the pictures show")
     if failures:
-        console.print(f"[yellow]{len(failures)} pictures could not be read and are not counted[/]")
+        console.print(f"[yellow]{len(failures)} could not be read and count nowhere[/]")
     if given.out is not None:
         console.print(f"wrote {given.out / 'audit.html'} and audit.json", soft_wrap=True)

@@ -98,7 +98,7 @@ def evaluated_folder(settings: Settings, given: EvaluateOptions) -> Evaluation:
             audits.append(audit)
             failures |= {failure.item.path: failure for failure in each.predictions.failures}
     notes = list(dict.fromkeys(note for pictures in labelled for note in pictures.notes))
-    notes.append(f"{time.perf_counter() - started:.1f} s")
+    notes.append(f"{time.perf_counter() - started:.1f} s in all")
     return Evaluation(
         folder=given.folder.resolve().name,
         subjects=_with_names(subjects),
@@ -198,7 +198,7 @@ def _print(evaluation: Evaluation, given: EvaluateOptions) -> None:
     for text in warnings(evaluation.audits, "en", {}):
         console.print(f"[bold yellow]warning:[/] {escape(text)}", soft_wrap=True)
     if evaluation.failures:
-        console.print(f"[yellow]{len(evaluation.failures)} pictures could not be read and are not counted[/]")
+        console.print(f"[yellow]{len(evaluation.failures)} could not be read and count nowhere[/]")
     for note in evaluation.notes:
         console.print(f"[dim]{escape(note)}[/]", soft_wrap=True)
     console.print(

@@ -49,6 +49,7 @@ def audit_folder(
     labels: Sequence[str] = (),
     limits: Limits,
     threads: int | None = None,
+    class_depth: int = 1,
     on_done: Callable[[int], None] = lambda _count: None,
 ) -> tuple[Audit, list[PictureFacts], list[Failure]]:
     """Looks at files only.
@@ -60,6 +61,7 @@ def audit_folder(
         labels: other words for them, such as in Korean.
         limits: of a picture.
         threads: that read; None: one a core.
+        class_depth: parts of a path below the folder down to the class; 2 where train/ and val/ stand between.
         on_done: told how many more files are read.
 
     Returns:
@@ -71,6 +73,7 @@ def audit_folder(
         [*classes, *labels],
         max_bytes=limits.max_bytes,
         threads=threads or os.cpu_count() or 1,
+        class_depth=class_depth,
         on_done=on_done,
     )
     counts = [0] * len(classes)

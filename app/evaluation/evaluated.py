@@ -142,6 +142,8 @@ class Evaluation:
     failures: tuple[Failure, ...] = ()
     """Pictures that could not be read and count nowhere."""
     notes: tuple[str, ...] = ()
+    title: str = ""
+    """What was evaluated, where it is not the models."""
     created: str = ""
     """A day, such as 2026-01-31."""
 

@@ -47,6 +47,7 @@ def read_facts(
     *,
     max_bytes: int,
     threads: int,
+    class_depth: int = 1,
     on_done: Callable[[int], None] = lambda _count: None,
 ) -> tuple[list[PictureFacts], list[Failure]]:
     """Every file once, in order.
@@ -57,6 +58,7 @@ def read_facts(
         class_words: names and labels of classes: a file that is called after its class says nothing new.
         max_bytes: of a file.
         threads: that read.
+        class_depth: parts of a path below the folder down to the class.
         on_done: told how many more are done.
     """
     words = sorted({word.lower() for word in class_words}, key=len, reverse=True)
@@ -72,7 +74,7 @@ def read_facts(
         days, cameras = grouping("day"), grouping("camera")
         assert days is not None  # noqa: S101 - both are known words
         assert cameras is not None  # noqa: S101
-        inner = "/".join(below.parts[1:-1])
+        inner = "/".join(below.parts[class_depth:-1])
         return PictureFacts(
             item,
             (days(name, data), cameras(name, data), kind, inner or None, name_pattern(item.path.stem, words)),

@@ -31,8 +31,7 @@ def evaluation_page(evaluation: Evaluation, language: Language) -> bytes:
     first = subjects[0]
     labels = dict(zip(first.classes, _labels(first, language), strict=True))
     model = first.model
-    names = " / ".join(dict.fromkeys(each.model.name if each.model else each.name for each in subjects))
-    title = words.title.format(names)
+    title = words.title.format(evaluation.title or " / ".join(each.name for each in subjects))
     about = words.lead.format(count=first.figures.count, folder=evaluation.folder)
     made = ", ".join(text for text in (f"lineside {__version__}", evaluation.created) if text)
     body: list[Child] = [
