@@ -145,9 +145,10 @@ def forward(servable: Servable, images: Tensor, plan: Training) -> Tensor:
         images.device.type, PRECISIONS.get(plan.precision), enabled=plan.precision in PRECISIONS
     ):
         features = servable.trunk(servable.normalised(images))  # (B, C, h', w')
+        activations = servable.head.activations(features)  # (B, C', h'', w'')
         # One mask for all cells of a channel: the same as dropout behind the pooling.
-        features = functional.dropout2d(features, plan.dropout)
-        return servable.head.pooled_logits(features).float()
+        activations = functional.dropout2d(activations, plan.dropout)
+        return servable.head.pooled_logits(activations).float()
 
 
 def _loss(

@@ -19,7 +19,7 @@ def test_the_docs_show_what_the_command_draws(tmp_path: Path) -> None:
     committed = {path.name: path for path in (DOCS / "img").glob("*.webp")}
     drawn = {path.name: path for path in tmp_path.iterdir()}
     assert drawn.keys() == committed.keys()
-    page = (DOCS / "explanations-pictures.md").read_text(encoding="utf-8")
+    page = "".join(path.read_text(encoding="utf-8") for path in DOCS.glob("explanations*.md"))
     for name, path in committed.items():
         assert path.stat().st_size < MAX_BYTES
         assert f"(img/{name})" in page
