@@ -185,7 +185,7 @@ def _print(evaluation: Evaluation, given: EvaluateOptions) -> None:
     console = Console(highlight=False)
     for each in evaluation.subjects:
         console.print(f"[bold]{escape(each.name)}[/]")
-        console.print(figures_tables(each.figures))
+        console.print(figures_tables(each.figures, claims=not each.scarce))
         if each.scarce:
             names = ", ".join(f"{name} {count}" for name, count in each.scarce.items())
             console.print(

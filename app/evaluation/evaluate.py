@@ -20,9 +20,8 @@ from app.evaluation.evaluated import Evaluated, ModelFacts
 from app.evaluation.facts import PictureFacts
 from app.evaluation.gallery import gallery
 from app.evaluation.labelled import LabelledItem, spread
-from app.evaluation.predictions import Failure, Limits, Prepared, predict_items
+from app.evaluation.predictions import Failure, Limits, Prepared, evidence_place, predict_items
 from app.evaluation.robustness import PaintedOver, paint_over
-from app.explain.explanation import Place
 from app.explain.maps import evidence_map
 from app.explain.summary import Summary
 from app.wiring import Proved
@@ -76,8 +75,7 @@ def evaluate(
     def where(seen: Prepared, logits: NDArray[np.float32], evidence: NDArray[np.float32]) -> None:
         index = int(logits.argmax())
         found = evidence_map(evidence, logits, Target(class_index=index))
-        place = Place(engine.input_size, seen.to_picture, engine.margin_cells, engine.target_layer)
-        cells = place.of(found.values, engine.target_layer)
+        cells = evidence_place(engine, seen.to_picture).of(found.values, engine.target_layer)
         summary.add(bundle.classes[index], found, cells, seen.picture)
 
     def ignored(_seen: Prepared, _logits: NDArray[np.float32], _evidence: NDArray[np.float32]) -> None:

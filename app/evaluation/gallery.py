@@ -18,8 +18,7 @@ from app.errors import RequestError
 from app.evaluation.calibration import probabilities_at
 from app.evaluation.labelled import LabelledItem
 from app.evaluation.pictures import read_picture
-from app.evaluation.predictions import Limits, Predictions
-from app.explain.explanation import Place
+from app.evaluation.predictions import Limits, Predictions, evidence_place
 from app.explain.maps import field_of_view
 from app.images.decode import decode
 from app.images.heat import scale_of
@@ -91,7 +90,7 @@ def _drawn(
     seen = preprocess(picture, geometry.steps)
     output = engine.run(seen.pixels[np.newaxis])
     maps = [output.evidence[0, index] for index in indices]
-    place = Place(engine.input_size, seen.to_original, engine.margin_cells, engine.target_layer)
+    place = evidence_place(engine, seen.to_original)
     scale = scale_of(maps, "max")
 
     def on_picture(heat: NDArray[np.float32], opacity: float) -> EncodedPicture:

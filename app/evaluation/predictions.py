@@ -19,6 +19,7 @@ from app.errors import RequestError
 from app.evaluation.labelled import LabelledItem
 from app.evaluation.metrics import Figures, Indices, figures
 from app.evaluation.pictures import read_picture
+from app.explain.explanation import Place
 from app.explain.maps import softmax
 from app.images.decode import decode
 from app.images.preprocess import preprocess
@@ -36,6 +37,11 @@ class Prepared:
     to_picture: Affine
     """From these pixels to the picture's."""
     picture: Size
+
+
+def evidence_place(engine: Engine, to_picture: Affine) -> Place:
+    """Where the engine's evidence lies on a picture whose pixels `to_picture` leads to."""
+    return Place(engine.input_size, to_picture, engine.margin_cells, engine.target_layer)
 
 
 Answered = Callable[[Prepared, NDArray[np.float32], NDArray[np.float32]], None]
