@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from app.cli.summary import figures_json
 from app.domain import Affine, EvidenceMap, Explanation
+from app.evaluation.records import figures_json
 from app.explain.sentence import Finding
 from app.reports.asked import Asked
 from app.reports.closer import Shown, View

@@ -8,6 +8,8 @@ import typer
 from rich.console import Console
 
 from app import __version__
+from app.cli.measuring import measuring
+from app.cli.shared_options import Device, Repository
 from app.errors import LinesideError
 from app.explain.sentence import Language
 
@@ -19,11 +21,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-Repository = Annotated[
-    Path | None,
-    typer.Option("--models", help="Model repository [env LINESIDE_MODEL_REPOSITORY; default models]"),
-]
-Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N")]
+app.add_typer(measuring)
 
 
 def main() -> None:

@@ -19,11 +19,12 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from app.cli.summary import figures_json, figures_tables
+from app.cli.summary import figures_tables
 from app.domain import Prediction
 from app.errors import InvalidRequest, LinesideError, NotReady
 from app.evaluation.metrics import Figures, figures
 from app.evaluation.pictures import SUFFIXES, find_pictures, read_picture
+from app.evaluation.records import figures_json
 from app.serving.deployment import Deployment
 from app.serving.drawing import DrawingStyle
 from app.serving.service import Service

@@ -1,7 +1,6 @@
-"""Figures of labelled pictures: tables for a terminal, JSON for scripts."""
+"""Figures of labelled pictures: tables for a terminal."""
 
 import math
-from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
@@ -17,31 +16,6 @@ MAX_CLASS_ROWS = 20
 MAX_CONFUSIONS = 10
 
 
-def figures_json(figures: Figures) -> dict[str, Any]:
-    """For summary.json and --json; what is not known is null."""
-    return {
-        "labelled": figures.count,
-        "hits": figures.hits,
-        "accuracy": known(figures.accuracy),
-        "accuracy_95": list(wilson_interval(figures.hits, figures.count)),
-        "macro_f1": known(figures.macro_f1),
-        "classes": list(figures.classes),
-        "without_pictures": list(figures.without_pictures),
-        "support": figures.support.tolist(),
-        "precision": [known(value) for value in figures.precision.tolist()],
-        "recall": [known(value) for value in figures.recall.tolist()],
-        "f1": [known(value) for value in figures.f1.tolist()],
-        "confusion": figures.confusion.tolist(),
-        "confusion_rows": "true class, in the order of classes",
-        "confusion_columns": "predicted class, in the order of classes",
-    }
-
-
-def known(value: float) -> float | None:
-    """JSON has no NaN."""
-    return None if math.isnan(value) else value
-
-
 def table_of(*columns: str) -> Table:
     """A narrow table, 80 columns are few; columns that begin with > hold numbers."""
     table = Table(
@@ -54,11 +28,13 @@ def table_of(*columns: str) -> Table:
     return table
 
 
-def figures_tables(figures: Figures) -> RenderableType:
-    """For a terminal: accuracy and macro F1, one line a class, the confusion matrix."""
+def figures_tables(figures: Figures, *, claims: bool = True) -> RenderableType:
+    """For a terminal: accuracy and macro F1 (where they are claimed), one line a class, the confusion matrix."""
     low, high = wilson_interval(figures.hits, figures.count)
     parts: list[RenderableType] = [
-        Text.from_markup(
+        Text(f"{figures.hits} of {figures.count} pictures are called right")
+        if not claims
+        else Text.from_markup(
             f"[bold]accuracy {figures.accuracy:.4f}[/], {figures.hits} of {figures.count} pictures (95 %: {low:.3f} to "
             f"{high:.3f}); [bold]macro F1 {figures.macro_f1:.4f}[/]"
         ),

@@ -10,8 +10,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from app.bundles.comparison import GoldenReport, GoldenRow
-from app.cli.summary import figures_json, figures_tables, table_of
+from app.cli.summary import figures_tables, table_of
 from app.evaluation.predictions import Predictions
+from app.evaluation.records import figures_json
 from app.wiring import Proved, environment
 
 Status = Literal["proved", "refused", "invalid"]

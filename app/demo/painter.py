@@ -8,6 +8,7 @@ backdrop, two halves hanging horizontally, a steel bar, ink on the ham, and abou
 with a saturated channel. Nothing here was cut from a photograph.
 """
 
+import io
 from dataclasses import dataclass
 
 import numpy as np
@@ -138,3 +139,10 @@ def _dilated(difference: Image.Image) -> NDArray[np.bool_]:
     mask = Image.new("1", difference.size)
     mask.paste(Image.fromarray(near_by), box[:2])
     return np.asarray(mask)
+
+
+def painted_file(class_name: str, seed: int, *, quality: int = 82) -> bytes:
+    """One painting as a camera would deliver it, a JPEG of about 55 kB."""
+    file = io.BytesIO()
+    Image.fromarray(paint(class_name, seed).image).save(file, "JPEG", quality=quality, optimize=True)
+    return file.getvalue()

@@ -21,8 +21,7 @@ from safetensors.torch import load_file, save_file
 
 from app.bundles.repository import open_bundle
 from app.bundles.writer import write_bundle
-from app.demo.folder import painted_file
-from app.demo.painter import CLASSES
+from app.demo.painter import CLASSES, painted_file
 from app.evaluation.predictions import Limits
 from app.reports.asked import asked
 from app.reports.closer import Shown, look_closer

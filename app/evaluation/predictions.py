@@ -13,17 +13,39 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from app.domain import Geometry
+from app.domain import Affine, Geometry, Size
 from app.engines.base import Engine
 from app.errors import RequestError
 from app.evaluation.labelled import LabelledItem
 from app.evaluation.metrics import Figures, Indices, figures
 from app.evaluation.pictures import read_picture
+from app.explain.explanation import Place
 from app.explain.maps import softmax
 from app.images.decode import decode
 from app.images.preprocess import preprocess
 
 Pixels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A picture as the network takes it, and where that lies."""
+
+    item: LabelledItem
+    pixels: Pixels
+    """(h, w, 3)."""
+    to_picture: Affine
+    """From these pixels to the picture's."""
+    picture: Size
+
+
+def evidence_place(engine: Engine, to_picture: Affine) -> Place:
+    """Where the engine's evidence lies on a picture whose pixels `to_picture` leads to."""
+    return Place(engine.input_size, to_picture, engine.margin_cells, engine.target_layer, engine.cells)
+
+
+Answered = Callable[[Prepared, NDArray[np.float32], NDArray[np.float32]], None]
+"""Told of each picture its logits (K,) and evidence (K, h', w'), in order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +110,7 @@ def predict_items(
     batch_sizes: Sequence[int],
     threads: int,
     limits: Limits,
+    on_answer: Answered = lambda _prepared, _logits, _evidence: None,
     on_done: Callable[[int], None] = lambda _count: None,
 ) -> Predictions:
     """Asks the engine for every picture.
@@ -100,26 +123,30 @@ def predict_items(
         batch_sizes: the only sizes that run; nothing is padded.
         threads: that read and decode.
         limits: of a picture.
+        on_answer: told of each picture what the engine says, on the calling thread.
         on_done: told how many more pictures are finished, on the calling thread.
     """
     sizes = sorted(set(batch_sizes), reverse=True)
-    waiting: list[tuple[LabelledItem, Pixels]] = []
+    waiting: list[Prepared] = []
     read: list[LabelledItem] = []
     logits: list[NDArray[np.float32]] = []
     failures: list[Failure] = []
 
     def run(count: int) -> None:
-        logits.append(engine.run(np.stack([pixels for _, pixels in waiting[:count]])).logits)
-        read.extend(item for item, _ in waiting[:count])
+        output = engine.run(np.stack([each.pixels for each in waiting[:count]]))
+        logits.append(output.logits)
+        read.extend(each.item for each in waiting[:count])
+        for number, each in enumerate(waiting[:count]):
+            on_answer(each, output.logits[number], output.evidence[number])
         del waiting[:count]
         on_done(count)
 
-    for item, outcome in _prepared(items, geometry, limits, threads=threads, ahead=2 * sizes[0]):
-        if isinstance(outcome, RequestError):
-            failures.append(Failure(item, outcome))
+    for outcome in _prepared(items, geometry, limits, threads=threads, ahead=2 * sizes[0]):
+        if isinstance(outcome, Failure):
+            failures.append(outcome)
             on_done(1)
             continue
-        waiting.append((item, outcome))
+        waiting.append(outcome)
         if len(waiting) == sizes[0]:
             run(sizes[0])
     while waiting:
@@ -134,28 +161,28 @@ def predict_items(
 
 def _prepared(
     items: Sequence[LabelledItem], geometry: Geometry, limits: Limits, *, threads: int, ahead: int
-) -> Iterator[tuple[LabelledItem, Pixels | RequestError]]:
+) -> Iterator[Prepared | Failure]:
     """In order, at most `ahead` pictures in memory at once."""
-    futures: deque[tuple[LabelledItem, Future[Pixels | RequestError]]] = deque()
+    futures: deque[Future[Prepared | Failure]] = deque()
     with ThreadPoolExecutor(threads, thread_name_prefix="image") as pool:
         try:
             for item in items:
-                futures.append((item, pool.submit(_pixels, item, geometry, limits)))
+                futures.append(pool.submit(prepare, item, geometry, limits))
                 if len(futures) == ahead:
-                    first, future = futures.popleft()
-                    yield first, future.result()
+                    yield futures.popleft().result()
             while futures:
-                first, future = futures.popleft()
-                yield first, future.result()
+                yield futures.popleft().result()
         finally:
-            for _, future in futures:
+            for future in futures:
                 future.cancel()
 
 
-def _pixels(item: LabelledItem, geometry: Geometry, limits: Limits) -> Pixels | RequestError:
+def prepare(item: LabelledItem, geometry: Geometry, limits: Limits) -> Prepared | Failure:
+    """One picture as a request's is prepared, or why not."""
     try:
         data = read_picture(item.path, limits.max_bytes)
         picture = decode(data, geometry=geometry, max_pixels=limits.max_pixels)
-        return preprocess(picture, geometry.steps).pixels
+        seen = preprocess(picture, geometry.steps)
     except RequestError as error:
-        return error
+        return Failure(item, error)
+    return Prepared(item, seen.pixels, seen.to_original, Size(picture.height, picture.width))

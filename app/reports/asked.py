@@ -101,7 +101,13 @@ class Asked:
         return explain(
             plan,
             Said(logits, evidence, probed, self.scores(logits)),
-            Place(Size(*taken.pixels.shape[:2]), taken.to_picture, engine.margin_cells, engine.target_layer),
+            Place(
+                Size(*taken.pixels.shape[:2]),
+                taken.to_picture,
+                engine.margin_cells,
+                engine.target_layer,
+                engine.cells,
+            ),
             engine.evidence_kind,
         )
 

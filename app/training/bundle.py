@@ -32,6 +32,7 @@ from app.training.card import model_card
 from app.training.configuration import write_configuration
 from app.training.folder import File
 from app.training.records import history_csv, pred_sol, split_csv, summary_txt
+from app.training.report import report_files
 from app.training.trained import Trained
 from app.wiring import Proved, prove
 
@@ -91,18 +92,19 @@ def _write(trained: Trained, folder: Path, *, max_pixels: int) -> None:
         },
     )
     records = {
-        "config.toml": write_configuration(trained.configuration),
-        "history.csv": history_csv(trained.history),
-        "split.csv": split_csv(trained.placed, trained.classes),
+        "config.toml": write_configuration(trained.configuration).encode(),
+        "history.csv": history_csv(trained.history).encode(),
+        "split.csv": split_csv(trained.placed, trained.classes).encode(),
+        **report_files(trained, name=f"{folder.parent.name}/{folder.name}", max_pixels=max_pixels),
     }
     if trained.configuration.outputs.pred_sol:
         measured = trained.test or trained.validation
-        records["pred.sol"] = pred_sol(measured, trained.classes, trained.temperature)
-        records["summary.txt"] = summary_txt(trained)
+        records["pred.sol"] = pred_sol(measured, trained.classes, trained.temperature).encode()
+        records["summary.txt"] = summary_txt(trained).encode()
     (folder / RECORDS).mkdir()
     write_atomically(folder / "README.md", model_card(trained).encode())
-    for name, text in records.items():
-        write_atomically(folder / RECORDS / name, text.encode())
+    for name, data in records.items():
+        write_atomically(folder / RECORDS / name, data)
 
 
 def golden_pictures(trained: Trained, *, max_pixels: int) -> list[GoldenPicture]:

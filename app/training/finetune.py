@@ -21,10 +21,10 @@ from numpy.typing import NDArray
 from app.engines.torch_engine import TorchEngine, resolve_device
 from app.errors import TrainingRefused
 from app.evaluation.calibration import fit_temperature
+from app.evaluation.groups import grouping
 from app.nets.servable import Servable
 from app.training.configuration import Configuration
 from app.training.folder import SIDES, Side, list_folder
-from app.training.groups import grouping
 from app.training.pictures import Pictures, Read
 from app.training.split import Item, split
 from app.training.start import begun

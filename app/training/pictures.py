@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 
 from app.domain import Geometry, Size
 from app.errors import RequestError, TrainingRefused
+from app.evaluation.groups import GroupOf
 from app.images.decode import decode
 from app.images.preprocess import preprocess
 from app.training.folder import File
-from app.training.groups import GroupOf
 
 Pixels = NDArray[np.uint8]
 

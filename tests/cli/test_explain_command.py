@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from app.demo.folder import painted_file
 from PIL import Image
 from support.bundles import CLASSES, write_random_bundle
 from support.pictures import damaged_file, picture_file
 from typer.testing import CliRunner
 
 from app.cli.main import app
+from app.demo.painter import painted_file
 
 run = CliRunner()
 DEMO = Path(__file__).resolve().parents[2] / "models" / "carcass-demo"

@@ -1,6 +1,7 @@
 """`lineside finetune`: what comes out serves exactly what was measured, and nothing earlier is ever hurt."""
 
 import csv
+import json
 import shutil
 from pathlib import Path
 
@@ -124,6 +125,22 @@ def test_the_bundle_says_what_was_done(models: Path, digits: Path) -> None:
     card = (folder / "README.md").read_text("utf-8")
     assert "fresh weights" in card
     assert "could not be used: 1" in card
+
+
+def test_the_report_of_both_sides_lies_beside_it(models: Path) -> None:
+    """Made of the very answers that pred.sol holds, with the curves."""
+    folder = models / "digits" / "1" / "training"
+    report = json.loads((folder / "evaluation.json").read_text("utf-8"))
+    page = (folder / "evaluation.html").read_text("utf-8")
+    predictions = rows(folder / "predictions.csv")
+
+    assert [side["name"] for side in report["models"]] == ["test side", "validation side"]
+    assert report["models"][0]["claims_accuracy"] is False
+    assert [row["predicted"] for row in predictions if row["model"] == "test side"] == [
+        row["PRED"] for row in rows(folder / "pred.sol", "\t")
+    ]
+    assert "Evaluation of digits/1" in page
+    assert page.count("<polyline") == 3
 
 
 def test_golden_images_are_of_the_validation_side_as_the_files_are(models: Path, digits: Path) -> None:
@@ -270,6 +287,9 @@ def test_the_carcass_configuration_runs_on_the_photographs(
     lines = (bundle.folder / "training" / "pred.sol").read_text("utf-8").splitlines()
     assert lines[0] == "FILE\tTRUE\tPRED\tprob"
     assert sorted(line.split("\t")[1] for line in lines[1:]) == ["boar", "castrate", "female"]
+    report = (bundle.folder / "training" / "evaluation.html").read_text("utf-8")
+    assert "Every boar (5 pictures) was photographed on another day than every other picture" in report
+    assert "No accuracy is claimed" in report
 
 
 def test_the_photographs_cannot_be_split_by_day(carcass_photographs: list[Path], tmp_path: Path) -> None:

@@ -7,9 +7,9 @@ from PIL import Image
 from support.pictures import picture_file
 
 from app.domain import Geometry, Resize, Size
-from app.errors import TrainingRefused
+from app.errors import InvalidRequest, TrainingRefused
+from app.evaluation.groups import grouping
 from app.training.folder import list_folder
-from app.training.groups import grouping
 from app.training.pictures import Pictures
 
 SIZE = Size(8, 8)
@@ -105,7 +105,7 @@ def test_groups_are_read_from_metadata_then_from_the_name(
 
 
 def test_a_pattern_that_is_none_is_refused() -> None:
-    with pytest.raises(TrainingRefused, match="regular expression"):
+    with pytest.raises(InvalidRequest, match="regular expression"):
         grouping("(day")
 
 

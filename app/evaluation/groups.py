@@ -14,7 +14,7 @@ from typing import Final
 from PIL import Image
 from PIL.ExifTags import IFD, Base
 
-from app.errors import TrainingRefused
+from app.errors import InvalidRequest
 
 GroupOf = Callable[[str, bytes], str | None]
 """(name below the folder, the file's bytes) -> group."""
@@ -31,7 +31,7 @@ def grouping(group_by: str) -> GroupOf | None:
     """The function that tells a picture's group; None for `none`.
 
     Raises:
-        TrainingRefused: neither a known word nor a regular expression.
+        InvalidRequest: neither a known word nor a regular expression.
     """
     match group_by:
         case "none":
@@ -44,7 +44,7 @@ def grouping(group_by: str) -> GroupOf | None:
             try:
                 compiled = re.compile(pattern)
             except re.error as error:
-                raise TrainingRefused(
+                raise InvalidRequest(
                     f"--group-by {pattern}: neither none, day or camera nor a regular expression ({error})"
                 ) from error
             return lambda name, _: _matched(compiled, name)

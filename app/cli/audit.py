@@ -1,0 +1,152 @@
+"""`lineside audit`: what besides the animal could tell the classes of a folder apart, and whether a model uses it.
+
+folder [+ bundle] -> Audits -> sentences and tables on the screen, JSON, or a page
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+
+from app.bundles.problems import listed
+from app.bundles.repository import open_bundle
+from app.cli.bundle_argument import bundle_folder
+from app.cli.evaluate import proved_here, telling
+from app.cli.summary import table_of
+from app.engines.torch_engine import use_threads
+from app.errors import InvalidRequest
+from app.evaluation.audit import Audit, audit_folder
+from app.evaluation.evaluate import Options, check_damage, evaluate
+from app.evaluation.labelled import read_labelled
+from app.evaluation.predictions import Failure, Limits
+from app.evaluation.records import as_text, audit_json, failures_json, refuse_foreign, write_folder
+from app.reports.audit_section import audit_page
+from app.reports.audit_words import FACT_WORDS, Language, findings
+from app.settings import Settings
+
+MAX_GROUPS = 8
+"""Columns of a table in a terminal."""
+
+
+@dataclass(frozen=True, slots=True)
+class AuditOptions:
+    """The command line, as given."""
+
+    bundle: str | None
+    folder: Path
+    out: Path | None
+    language: Language
+    max_damaged: float
+    painted: int
+
+
+def run_audit(settings: Settings, given: AuditOptions, *, as_json: bool) -> None:
+    """All of it; raises LinesideError, and then nothing is written."""
+    if given.out is not None:
+        refuse_foreign(given.out)
+    audit, failures, labels = audited(settings, given)
+    report = {
+        "folder": given.folder.resolve().name,
+        **audit_json(audit),
+        "findings": [
+            {"severity": each.severity, "text": each.text} for each in findings(audit, given.language, labels)
+        ],
+        "failed": failures_json(failures, given.folder),
+    }
+    if given.out is not None:
+        files = {
+            "audit.html": audit_page([audit], given.folder.resolve().name, given.language, labels),
+            "audit.json": as_text(report),
+        }
+        write_folder(given.out, files)
+    if as_json:
+        print(json.dumps(report, ensure_ascii=False, indent=2))  # noqa: T201
+        return
+    _print(audit, failures, given, labels)
+
+
+def audited(settings: Settings, given: AuditOptions) -> tuple[Audit, tuple[Failure, ...], dict[str, str]]:
+    """The audit, what could not be read, and the classes' labels in this language.
+
+    Raises:
+        BundleRefused: the bundle is not proved on this machine.
+        InvalidRequest: the folder or its pictures.
+    """
+    bundle = None
+    if given.bundle is not None:
+        bundle = open_bundle(bundle_folder(given.bundle, settings.model_repository))
+    classes = class_folders(given.folder) if bundle is None else bundle.classes
+    display = {} if bundle is None else bundle.manifest.display
+    pictures = read_labelled(given.folder, classes, display)
+    options = Options(
+        Limits(settings.max_body_bytes, settings.max_image_pixels),
+        tuple(settings.batch_sizes),
+        settings.image_threads,
+        given.max_damaged,
+        mistakes=0,
+        painted=given.painted,
+    )
+    with telling() as tell:
+        audit, facts, broken = audit_folder(
+            pictures.items,
+            given.folder,
+            classes,
+            labels=[label for names in display.values() for label in names.values()],
+            limits=options.limits,
+            threads=options.threads,
+            on_done=lambda done: tell("reading", done, len(pictures.items)),
+        )
+        check_damage(broken, len(pictures.items), given.max_damaged)
+        if bundle is None:
+            return audit, tuple(broken), {}
+        use_threads(settings.inference_threads)
+        proved = proved_here(settings, bundle.folder)
+        try:
+            evaluated, audit = evaluate(proved, pictures.items, facts, audit, options, tell)
+        finally:
+            proved.engine.close()
+    labels = dict(zip(classes, bundle.labels(given.language), strict=True))
+    return audit, evaluated.predictions.failures, labels
+
+
+def class_folders(folder: Path) -> tuple[str, ...]:
+    """The folder's subfolders, sorted; raises InvalidRequest where there are fewer than two."""
+    names: tuple[str, ...] = ()
+    if folder.is_dir():
+        names = tuple(
+            sorted(each.name for each in folder.iterdir() if each.is_dir() and not each.name.startswith("."))
+        )
+    if len(names) < 2:
+        said = f"only {listed(names)}" if names else "no folder"
+        raise InvalidRequest(
+            f"{folder}: there is {said} in it; give the folder that holds one folder for each class"
+        )
+    return names
+
+
+def _print(audit: Audit, failures: tuple[Failure, ...], given: AuditOptions, labels: dict[str, str]) -> None:
+    console = Console(highlight=False)
+    for each in audit.associations:
+        if len(each.table.columns) == 1:
+            continue
+        columns = each.table.columns[:MAX_GROUPS]
+        table = table_of("class", *(f">{escape(name)}" for name in columns))
+        table.title = f"class and {FACT_WORDS['en'][each.fact]}: Cramér's V {each.cramers_v:.2f}"
+        if len(each.table.columns) > MAX_GROUPS:
+            table.title += f"; the first {MAX_GROUPS} of {len(each.table.columns)} groups"
+        for row, name in enumerate(each.table.rows):
+            counts = each.table.counts[row, : len(columns)].tolist()
+            table.add_row(escape(name), *(str(count) if count else "·" for count in counts))
+        console.print(table)
+    said = findings(audit, given.language, labels)
+    for finding in said:
+        mark = "[bold yellow]warning:[/]" if finding.severity == "warning" else "[dim]note:[/]"
+        console.print(f"{mark} {escape(finding.text)}", soft_wrap=True)
+    if not any(finding.severity == "warning" for finding in said):
+        console.print("nothing was found that tells the classes apart besides what the pictures show")
+    if failures:
+        console.print(f"[yellow]{len(failures)} could not be read and count nowhere[/]")
+    if given.out is not None:
+        console.print(f"wrote {given.out / 'audit.html'} and audit.json", soft_wrap=True)

@@ -1,0 +1,206 @@
+"""`lineside evaluate`: one or two bundles on a labelled folder, as a page, a table and JSON.
+
+bundles -> the server's own proof; folder -> every picture once through each -> Evaluation -> three files at once
+"""
+
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from app.bundles.repository import Bundle, open_bundle
+from app.cli.bundle_argument import bundle_folder
+from app.cli.summary import figures_tables
+from app.engines.torch_engine import resolve_device, use_threads
+from app.errors import InvalidRequest
+from app.evaluation.audit import Audit, audit_folder
+from app.evaluation.evaluate import Options, Tell, check_damage, evaluate, history_path
+from app.evaluation.evaluated import LEAST_PER_CLASS, Evaluated, Evaluation, compare
+from app.evaluation.history import EpochRow, read_history
+from app.evaluation.labelled import LabelledFolder, read_labelled
+from app.evaluation.predictions import Failure, Limits
+from app.evaluation.records import as_text, evaluation_json, predictions_csv, refuse_foreign, write_folder
+from app.reports.audit_section import warnings
+from app.reports.audit_words import Language
+from app.reports.evaluation_page import evaluation_page
+from app.reports.evaluation_words import verdict
+from app.settings import Settings
+from app.wiring import Proved, prove
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluateOptions:
+    """The command line, as given."""
+
+    bundles: Sequence[str]
+    folder: Path
+    out: Path
+    language: Language
+    max_damaged: float
+    mistakes: int
+    painted: int
+
+
+def run_evaluate(settings: Settings, given: EvaluateOptions) -> None:
+    """All of it; raises LinesideError, and then nothing is written."""
+    refuse_foreign(given.out)
+    evaluation = evaluated_folder(settings, given)
+    write_folder(
+        given.out,
+        {
+            "evaluation.html": evaluation_page(evaluation, given.language),
+            "evaluation.json": as_text(evaluation_json(evaluation, given.folder)),
+            "predictions.csv": predictions_csv(
+                evaluation.subjects, evaluation.failures, given.folder
+            ).encode(),
+        },
+    )
+    _print(evaluation, given)
+
+
+def evaluated_folder(settings: Settings, given: EvaluateOptions) -> Evaluation:
+    """Every figure, before anything is drawn.
+
+    Raises:
+        BundleRefused: a bundle is not proved on this machine.
+        InvalidRequest: the folder or its pictures.
+    """
+    # Opened before they are proved: a misspelt class folder is told before a network is built.
+    folders = [bundle_folder(name, settings.model_repository) for name in given.bundles]
+    bundles = [open_bundle(folder) for folder in folders]
+    labelled = [read_labelled(given.folder, each.classes, each.manifest.display) for each in bundles]
+    if len(bundles) == 2 and set(bundles[0].classes) != set(bundles[1].classes):
+        raise InvalidRequest(
+            "the two bundles do not know the same classes, so they cannot be compared picture by picture; "
+            "evaluate each alone"
+        )
+    options = Options(
+        Limits(settings.max_body_bytes, settings.max_image_pixels),
+        tuple(settings.batch_sizes),
+        settings.image_threads,
+        given.max_damaged,
+        given.mistakes,
+        given.painted,
+    )
+    use_threads(settings.inference_threads)
+    subjects, audits, failures = [], [], dict[Path, Failure]()
+    started = time.perf_counter()
+    with telling() as tell:
+        for bundle, pictures in zip(bundles, labelled, strict=True):
+            each, audit = _one(settings, bundle, pictures, given.folder, options, tell)
+            subjects.append(each)
+            audits.append(audit)
+            failures |= {failure.item.path: failure for failure in each.predictions.failures}
+    notes = list(dict.fromkeys(note for pictures in labelled for note in pictures.notes))
+    notes.append(f"{time.perf_counter() - started:.1f} s in all")
+    return Evaluation(
+        folder=given.folder.resolve().name,
+        subjects=_with_names(subjects),
+        audits=tuple(audits),
+        comparison=compare(subjects[0], subjects[1]) if len(subjects) == 2 else None,
+        history=_history(folders[0]) if len(folders) == 1 else (),
+        failures=tuple(failures.values()),
+        notes=tuple(notes),
+        created=time.strftime("%Y-%m-%d"),
+    )
+
+
+def _one(
+    settings: Settings,
+    bundle: Bundle,
+    pictures: LabelledFolder,
+    folder: Path,
+    options: Options,
+    tell: Tell,
+) -> tuple[Evaluated, Audit]:
+    """One bundle, proved, asked and let go of."""
+    labels = [label for names in bundle.manifest.display.values() for label in names.values()]
+    audit, facts, broken = audit_folder(
+        pictures.items,
+        folder,
+        bundle.classes,
+        labels=labels,
+        limits=options.limits,
+        threads=options.threads,
+        on_done=lambda done: tell("reading", done, len(pictures.items)),
+    )
+    check_damage(broken, len(pictures.items), options.max_damaged)
+    proved = proved_here(settings, bundle.folder)
+    try:
+        return evaluate(proved, pictures.items, facts, audit, options, tell)
+    finally:
+        proved.engine.close()
+
+
+def proved_here(settings: Settings, folder: Path) -> Proved:
+    """On this machine's device, as the server proves it; raises BundleRefused."""
+    return prove(
+        folder,
+        device=resolve_device(settings.device),
+        device_lock=threading.Lock(),
+        batch_sizes=settings.batch_sizes,
+        max_pixels=settings.max_image_pixels,
+    )
+
+
+def _with_names(subjects: Sequence[Evaluated]) -> tuple[Evaluated, ...]:
+    """Two versions of one name from two repositories are told apart by their digests."""
+    if len({each.name for each in subjects}) == len(subjects):
+        return tuple(subjects)
+    return tuple(
+        replace(each, name=f"{each.name} ({each.model.identity.digest[7:15] if each.model else number})")
+        for number, each in enumerate(subjects)
+    )
+
+
+def _history(bundle: Path) -> tuple[EpochRow, ...]:
+    try:
+        return read_history(history_path(bundle).read_text("utf-8"))
+    except (OSError, ValueError):
+        return ()
+
+
+@contextmanager
+def telling() -> Iterator[Tell]:
+    """Bars on standard error, one for each stage."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        tasks: dict[str, TaskID] = {}
+
+        def tell(stage: str, done: int, total: int) -> None:
+            if stage not in tasks:
+                tasks[stage] = progress.add_task(stage, total=total)
+            progress.advance(tasks[stage], done)
+
+        yield tell
+
+
+def _print(evaluation: Evaluation, given: EvaluateOptions) -> None:
+    console = Console(highlight=False)
+    for each in evaluation.subjects:
+        console.print(f"[bold]{escape(each.name)}[/]")
+        console.print(figures_tables(each.figures, claims=not each.scarce))
+        if each.scarce:
+            names = ", ".join(f"{name} {count}" for name, count in each.scarce.items())
+            console.print(
+                f"[yellow]no accuracy is claimed:[/] fewer than {LEAST_PER_CLASS} pictures of {escape(names)}",
+                soft_wrap=True,
+            )
+    if evaluation.comparison is not None:
+        first, second = evaluation.subjects
+        console.print(escape(verdict(evaluation.comparison, first.name, second.name, "en")), soft_wrap=True)
+    for text in warnings(evaluation.audits, "en", {}):
+        console.print(f"[bold yellow]warning:[/] {escape(text)}", soft_wrap=True)
+    if evaluation.failures:
+        console.print(f"[yellow]{len(evaluation.failures)} could not be read and count nowhere[/]")
+    for note in evaluation.notes:
+        console.print(f"[dim]{escape(note)}[/]", soft_wrap=True)
+    console.print(
+        f"wrote {given.out / 'evaluation.html'}, evaluation.json and predictions.csv", soft_wrap=True
+    )

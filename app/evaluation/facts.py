@@ -1,0 +1,117 @@
+"""What can be known of a photograph besides what it shows: when, with what, as which kind of file it was taken.
+
+labelled items -> [threads: bytes -> tags, header, name] -> PictureFacts, and what could not be read
+
+A network sees none of this; but the light of a day, a lens or a compression it does see. Decodes no pixels.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Final, Literal, get_args
+
+from PIL import Image
+
+from app.errors import RequestError, UnreadableImage
+from app.evaluation.groups import grouping
+from app.evaluation.labelled import LabelledItem
+from app.evaluation.pictures import read_picture
+from app.evaluation.predictions import Failure
+
+Fact = Literal["day", "camera", "file_kind", "folder", "name"]
+FACTS: Final[tuple[Fact, ...]] = get_args(Fact)
+MAX_PATTERNS: Final = 12
+"""Distinct names that are still a pattern in a small folder; in a large one a quarter of the pictures are too many."""
+
+
+@dataclass(frozen=True, slots=True)
+class PictureFacts:
+    """Of one picture; None where nothing says."""
+
+    item: LabelledItem
+    values: tuple[str | None, ...]
+    """In the order of FACTS."""
+
+    def of(self, fact: Fact) -> str | None:
+        """One of them."""
+        return self.values[FACTS.index(fact)]
+
+
+def read_facts(
+    items: Sequence[LabelledItem],
+    folder: Path,
+    class_words: Sequence[str],
+    *,
+    max_bytes: int,
+    threads: int,
+    class_depth: int = 1,
+    on_done: Callable[[int], None] = lambda _count: None,
+) -> tuple[list[PictureFacts], list[Failure]]:
+    """Every file once, in order.
+
+    Args:
+        items: of this folder.
+        folder: above the class folders.
+        class_words: names and labels of classes: a file that is called after its class says nothing new.
+        max_bytes: of a file.
+        threads: that read.
+        class_depth: parts of a path below the folder down to the class.
+        on_done: told how many more are done.
+    """
+    words = sorted({word.lower() for word in class_words}, key=len, reverse=True)
+
+    def one(item: LabelledItem) -> PictureFacts | Failure:
+        try:
+            data = read_picture(item.path, max_bytes)
+            kind = _file_kind(data)
+        except RequestError as error:
+            return Failure(item, error)
+        below = item.path.relative_to(folder)
+        name = below.as_posix()
+        days, cameras = grouping("day"), grouping("camera")
+        assert days is not None  # noqa: S101 - both are known words
+        assert cameras is not None  # noqa: S101
+        inner = "/".join(below.parts[class_depth:-1])
+        return PictureFacts(
+            item,
+            (days(name, data), cameras(name, data), kind, inner or None, name_pattern(item.path.stem, words)),
+        )
+
+    facts: list[PictureFacts] = []
+    failures: list[Failure] = []
+    with ThreadPoolExecutor(threads, thread_name_prefix="file") as pool:
+        for found in pool.map(one, items):
+            on_done(1)
+            (failures if isinstance(found, Failure) else facts).append(found)  # type: ignore[arg-type]
+    return facts, failures
+
+
+def name_pattern(stem: str, class_words: Sequence[str]) -> str:
+    """The name with every number as # and every class as <class>: IMG_0012 -> IMG_#.
+
+    Args:
+        stem: the name without its ending.
+        class_words: in small letters, the longest first.
+    """
+    pattern = stem
+    for word in class_words:
+        if len(word) > 1:  # a single letter or digit is in every other name
+            pattern = re.sub(re.escape(word), "<class>", pattern, flags=re.IGNORECASE)
+    return re.sub(r"\d+", "#", pattern)
+
+
+def are_patterns(values: Sequence[str | None]) -> bool:
+    """Whether names repeat enough to be a pattern at all."""
+    return len(set(values)) <= max(MAX_PATTERNS, len(values) // 4)
+
+
+def _file_kind(data: bytes) -> str:
+    """Format and size in pixels, from the header."""
+    try:
+        with Image.open(BytesIO(data)) as image:
+            return f"{image.format} {image.width} x {image.height}"
+    except Exception as error:  # Pillow raises whatever its plug-ins raise on a broken header
+        raise UnreadableImage(f"not a readable image: {error.__class__.__name__}") from error

@@ -1,0 +1,229 @@
+"""An evaluation as files for other programs, and a folder of files that is written whole or not at all.
+
+Evaluation -> predictions.csv, evaluation.json; {name: bytes} -> write_folder -> the folder in its place
+"""
+
+import csv
+import io
+import json
+import math
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Final
+
+from app import __version__
+from app.errors import InvalidRequest
+from app.evaluation.audit import Audit
+from app.evaluation.calibration import ReliabilityBin
+from app.evaluation.evaluated import LEAST_PER_CLASS, Evaluated, Evaluation
+from app.evaluation.gallery import surest_mistakes
+from app.evaluation.metrics import Figures, wilson_interval
+from app.evaluation.predictions import Failure
+
+MARK: Final = ".lineside-report"
+"""Lies in a folder that we wrote, so that only such a one is ever replaced."""
+
+
+def figures_json(figures: Figures) -> dict[str, Any]:
+    """For summary.json and --json; what is not known is null."""
+    return {
+        "labelled": figures.count,
+        "hits": figures.hits,
+        "accuracy": known(figures.accuracy),
+        "accuracy_95": list(wilson_interval(figures.hits, figures.count)),
+        "macro_f1": known(figures.macro_f1),
+        "classes": list(figures.classes),
+        "without_pictures": list(figures.without_pictures),
+        "support": figures.support.tolist(),
+        "precision": [known(value) for value in figures.precision.tolist()],
+        "recall": [known(value) for value in figures.recall.tolist()],
+        "f1": [known(value) for value in figures.f1.tolist()],
+        "confusion": figures.confusion.tolist(),
+        "confusion_rows": "true class, in the order of classes",
+        "confusion_columns": "predicted class, in the order of classes",
+    }
+
+
+def known(value: float) -> float | None:
+    """JSON has no NaN."""
+    return None if math.isnan(value) else value
+
+
+def predictions_csv(subjects: Sequence[Evaluated], failures: Sequence[Failure], folder: Path) -> str:
+    """One line for each model and picture; the columns of the classes stand in the first model's order."""
+    classes = subjects[0].classes
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    columns = [f"{kind}_{name}" for kind in ("probability", "logit") for name in classes]
+    writer.writerow(["model", "file", "true", "predicted", *columns, "error"])
+    for each in subjects:
+        order = [each.classes.index(name) for name in classes]
+        for number, item in enumerate(each.predictions.items):
+            writer.writerow(
+                [
+                    each.name,
+                    _below(item.path, folder),
+                    each.classes[item.class_index],
+                    each.classes[int(each.predictions.predicted[number])],
+                    *(f"{each.probabilities[number, index]:.6f}" for index in order),
+                    *(f"{each.predictions.logits[number, index]:.6f}" for index in order),
+                    "",
+                ]
+            )
+    for failure in failures:
+        true = classes[failure.item.class_index]
+        blanks = [""] * (1 + len(columns))
+        writer.writerow(["", _below(failure.item.path, folder), true, *blanks, failure.error.message])
+    return text.getvalue()
+
+
+def evaluation_json(evaluation: Evaluation, folder: Path) -> dict[str, Any]:
+    """For scripts; keys are stable."""
+    test = evaluation.comparison
+    return {
+        "lineside": __version__,
+        "created": evaluation.created,
+        "folder": evaluation.folder,
+        "models": [_subject_json(each, folder) for each in evaluation.subjects],
+        "comparison": None
+        if test is None
+        else {
+            **asdict(test),
+            "test": "McNemar",
+            "is_significant": test.is_significant,
+            "first": evaluation.subjects[0].name,
+            "second": evaluation.subjects[1].name,
+        },
+        "audits": [audit_json(audit) for audit in evaluation.audits],
+        "failed": failures_json(evaluation.failures, folder),
+        "notes": list(evaluation.notes),
+    }
+
+
+def audit_json(audit: Audit) -> dict[str, Any]:
+    """What was found, in numbers."""
+    return {
+        "model": audit.asked,
+        "pictures": dict(zip(audit.classes, audit.counts, strict=True)),
+        "associations": [
+            {
+                "fact": each.fact,
+                "strength": each.strength,
+                "cramers_v": each.cramers_v,
+                "chance": each.chance,
+                "classes": list(each.table.rows),
+                "groups": list(each.table.columns),
+                "counts": each.table.counts.tolist(),
+                "separations": [asdict(separation) for separation in each.separations],
+            }
+            for each in audit.associations
+        ],
+        "region_of_interest": None if audit.region is None else asdict(audit.region),
+        "evidence": None
+        if audit.places is None
+        else {
+            name: {
+                "pictures": place.count,
+                "without_evidence": place.without_evidence,
+                "centroid": place.centroid,
+                "share_inside": place.share_inside,
+                "mostly_outside": place.mostly_outside,
+            }
+            for name, place in audit.places.items()
+        },
+        "painted_over": [{**asdict(each), "is_leant_on": each.is_leant_on} for each in audit.painted],
+        "accuracy_by_group": [
+            {**asdict(each), "accuracy_95": list(each.interval)} for each in audit.group_scores
+        ],
+    }
+
+
+def failures_json(failures: Sequence[Failure], folder: Path) -> list[dict[str, str]]:
+    """Pictures that could not be read."""
+    return [
+        {"file": _below(each.item.path, folder), "code": each.error.code, "reason": each.error.message}
+        for each in failures
+    ]
+
+
+def _subject_json(each: Evaluated, folder: Path) -> dict[str, Any]:
+    model = each.model
+    return {
+        "name": each.name,
+        "digest": None if model is None else model.identity.digest,
+        "architecture": None if model is None else model.architecture,
+        "device": None if model is None else model.device,
+        "precision": None if model is None else model.precision,
+        "warnings": [] if model is None else list(model.warnings),
+        "claims_accuracy": not each.scarce,
+        "classes_below": {"pictures": LEAST_PER_CLASS, "classes": each.scarce},
+        **figures_json(each.figures),
+        "macro_f1_95": [known(end) for end in each.macro_f1_interval],
+        "recall_95": [list(interval) for interval in each.recall_intervals],
+        "temperature": each.temperature,
+        "calibration_error": each.raw_error,
+        "calibration_error_after_scaling": each.scaled_error,
+        "reliability": _bins_json(each.raw_bins),
+        "reliability_after_scaling": None if each.scaled_bins is None else _bins_json(each.scaled_bins),
+        "mistakes": [
+            {
+                "file": _below(each.predictions.items[at].path, folder),
+                "true": each.classes[int(each.predictions.true[at])],
+                "predicted": each.classes[int(each.predictions.predicted[at])],
+                "probability": float(each.probabilities[at].max()),
+            }
+            for at in surest_mistakes(each.predictions, each.temperature, each.figures.count)
+        ],
+    }
+
+
+def _bins_json(bins: Sequence[ReliabilityBin]) -> list[dict[str, float]]:
+    return [asdict(each) for each in bins if each.count]
+
+
+def _below(path: Path, folder: Path) -> str:
+    return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.name
+
+
+def as_text(value: Mapping[str, Any]) -> bytes:
+    """JSON as a file holds it."""
+    return (json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False) + "\n").encode()
+
+
+def refuse_foreign(folder: Path, option: str = "--out") -> None:
+    """Raises InvalidRequest where something else than an earlier report lies there: nobody's files are replaced."""
+    if folder.exists() and not (
+        folder.is_dir() and ((folder / MARK).is_file() or next(folder.iterdir(), None) is None)
+    ):
+        raise InvalidRequest(f"{option} {folder}: there is something else already; name a new folder")
+
+
+def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
+    """The folder with these files, or what was there before.
+
+    Raises:
+        InvalidRequest: something else lies there, or it cannot be written.
+    """
+    refuse_foreign(folder)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".writing-") as workshop:
+            new, old = Path(workshop) / "new", Path(workshop) / "old"
+            new.mkdir()
+            for name, data in {MARK: b"", **files}.items():
+                (new / name).write_bytes(data)
+            if folder.exists():
+                folder.rename(old)
+            try:
+                new.rename(folder)
+            except OSError:
+                with suppress(OSError):
+                    old.rename(folder)
+                raise
+            shutil.rmtree(old, ignore_errors=True)
+    except OSError as error:
+        raise InvalidRequest(f"{folder} cannot be written: {error.strerror}") from error

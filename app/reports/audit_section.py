@@ -1,0 +1,193 @@
+"""The shortcut audit as a part of a page, and as a page of its own.
+
+Audits (of one folder, one for each model that was asked) -> elements
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+from xml.etree.ElementTree import Element
+
+from app.evaluation.audit import Audit
+from app.evaluation.shortcuts import UNKNOWN, Association
+from app.reports.audit_words import FACT_WORDS, WHAT_WORDS, Language, findings
+from app.reports.evaluation_charts import interval_bar, shade
+from app.reports.evaluation_html import Child, element, page, table
+from app.reports.evaluation_words import Words, words_of
+
+MAX_GROUPS: Final = 12
+"""Columns of a table on paper; the evaluation.json has all."""
+
+
+def audit_page(audits: Sequence[Audit], folder: str, language: Language, labels: Mapping[str, str]) -> bytes:
+    """For `lineside audit --out`."""
+    words = words_of(language)
+    title = words.audit_title.format(folder)
+    return page(
+        element("h1", title),
+        *audit_section(audits, language, labels, has_title=False),
+        element("footer", element("p", words.footer, class_="small")),
+        title=title,
+        language=language,
+    )
+
+
+def audit_section(
+    audits: Sequence[Audit], language: Language, labels: Mapping[str, str], *, has_title: bool = True
+) -> list[Child]:
+    """Findings in words, then the tables that they stand on.
+
+    Args:
+        audits: at least one; what they say of the folder is the same.
+        language: of the words.
+        labels: class -> what people read.
+        has_title: whether a heading stands above.
+    """
+    words = words_of(language)
+    parts: list[Child] = [element("h2", words.audit) if has_title else None, element("p", words.audit_note)]
+    parts += _findings(audits, language, labels)
+    for each in audits[0].associations:
+        if len(each.table.columns) > 1:
+            parts += _association(each, words, labels)
+    for audit in audits:
+        if audit.asked is not None:
+            parts += _of_model(audit, words, labels, is_named=len(audits) > 1)
+    return parts
+
+
+def warnings(audits: Sequence[Audit], language: Language, labels: Mapping[str, str]) -> list[str]:
+    """What must stand at the top of a report, each once."""
+    found = [
+        finding.text
+        for audit in audits
+        for finding in findings(audit, language, labels)
+        if finding.severity == "warning"
+    ]
+    return list(dict.fromkeys(found))
+
+
+def _findings(audits: Sequence[Audit], language: Language, labels: Mapping[str, str]) -> list[Child]:
+    said: dict[str, str] = {}
+    for audit in audits:
+        for finding in findings(audit, language, labels):
+            said.setdefault(finding.text, finding.severity)
+    worrying = [text for text, severity in said.items() if severity == "warning"]
+    notes = [text for text, severity in said.items() if severity != "warning"]
+    parts: list[Child] = [element("div", text, class_="warning") for text in worrying]
+    if not worrying:
+        parts.append(element("p", words_of(language).nothing_found))
+    if notes:
+        parts.append(element("ul", *(element("li", text) for text in notes)))
+    return parts
+
+
+def _association(each: Association, words: Words, labels: Mapping[str, str]) -> list[Child]:
+    fact = FACT_WORDS[words.language][each.fact]
+    shown = sorted(range(len(each.table.columns)), key=lambda at: -int(each.table.counts[:, at].sum()))
+    shown = sorted(shown[:MAX_GROUPS])
+    most = max(int(each.table.counts.max()), 1)
+    rows = [
+        element(
+            "tr",
+            element("th", labels.get(name, name), scope="row"),
+            *(
+                element("td", str(count), style=shade(count / most, is_right=True))
+                for count in each.table.counts[row][shown].tolist()
+            ),
+        )
+        for row, name in enumerate(each.table.rows)
+    ]
+    left_out = len(each.table.columns) - len(shown)
+    head = [each.table.columns[at] for at in shown]
+    return [
+        element(
+            "h3",
+            words.together.format(fact=fact, v=f"{each.cramers_v:.2f}")
+            + f", {words.chance}: {'< 0.1 %' if each.chance < 0.001 else f'{each.chance:.1%}'}",
+        ),
+        element(
+            "table",
+            element(
+                "thead", element("tr", element("th"), *(element("th", name, scope="col") for name in head))
+            ),
+            element("tbody", *rows),
+            class_="confusion",
+        ),
+        element("p", f"+ {left_out}", class_="small") if left_out else None,
+    ]
+
+
+def _of_model(audit: Audit, words: Words, labels: Mapping[str, str], *, is_named: bool) -> list[Child]:
+    parts: list[Child] = [element("h2", audit.asked) if is_named else None]
+    parts += _evidence(audit, words, labels)
+    if any(each.count for each in audit.painted):
+        parts += [
+            element("h3", words.painted),
+            element("p", words.painted_note, class_="small"),
+            table(
+                [
+                    "",
+                    words.looked_at,
+                    words.area,
+                    words.changed,
+                    words.control_changed,
+                    words.shift,
+                    words.control_shift,
+                ],
+                [
+                    [
+                        WHAT_WORDS[words.language][each.what],
+                        f"{each.count} / {each.looked_at}",
+                        f"{each.area:.1%}",
+                        f"{each.changed} ({each.changed / each.count:.0%})",
+                        f"{each.control_changed} ({each.control_changed / each.count:.0%})",
+                        f"{each.shift:.3f}",
+                        f"{each.control_shift:.3f}",
+                    ]
+                    for each in audit.painted
+                    if each.count
+                ],
+            ),
+        ]
+    if audit.group_scores:
+        parts += [element("h3", words.by_group), _by_group(audit, words)]
+    return parts
+
+
+def _evidence(audit: Audit, words: Words, labels: Mapping[str, str]) -> list[Child]:
+    if audit.places is None:
+        return []
+    if audit.region is None:
+        return [element("h3", words.evidence), element("p", words.no_region, class_="small")]
+    region = audit.region
+    rows = [
+        [
+            labels.get(name, name),
+            str(place.count),
+            "-" if place.share_inside is None else f"{place.share_inside:.1%}",
+            str(place.mostly_outside),
+        ]
+        for name, place in audit.places.items()
+    ]
+    note = words.evidence_note.format(x0=region.x0, y0=region.y0, x1=region.x1, y1=region.y1)
+    return [
+        element("h3", words.evidence),
+        element("p", note, class_="small"),
+        table([words.class_, words.pictures, words.evidence_inside, words.mostly_outside], rows),
+    ]
+
+
+def _by_group(audit: Audit, words: Words) -> Element:
+    rows: list[list[Child]] = []
+    for each in audit.group_scores:
+        low, high = each.interval
+        name = f"{FACT_WORDS[words.language][each.fact]}: {each.group if each.group != UNKNOWN else '-'}"
+        rows.append(
+            [
+                name,
+                str(each.count),
+                str(each.hits),
+                f"{each.hits / each.count:.1%}",
+                interval_bar(low, each.hits / each.count, high),
+            ]
+        )
+    return table([words.group, words.pictures, words.right, words.accuracy, "0 - 1"], rows[: 4 * MAX_GROUPS])

@@ -1,0 +1,246 @@
+"""What an audit found, in sentences: the same for a terminal and a page, in English and Korean.
+
+Audit + language -> findings -> a warning or a note each
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from app.evaluation.audit import Audit
+from app.evaluation.facts import FACTS, Fact
+from app.evaluation.robustness import PaintedOver, What
+from app.evaluation.shortcuts import Association, Separation
+from app.explain.korean import with_particle
+
+Language = Literal["en", "ko"]
+Severity = Literal["warning", "note"]
+
+MAX_NAMED: Final = 4
+"""Groups that a sentence names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One sentence, and whether it should worry."""
+
+    severity: Severity
+    text: str
+
+
+FACT_WORDS: Final[Mapping[Language, Mapping[Fact, str]]] = {
+    "en": {
+        "day": "day",
+        "camera": "camera",
+        "file_kind": "kind of file",
+        "folder": "folder",
+        "name": "file name",
+    },
+    "ko": {
+        "day": "촬영일",
+        "camera": "카메라",
+        "file_kind": "파일 종류",
+        "folder": "폴더",
+        "name": "파일 이름",
+    },
+}
+WHAT_WORDS: Final[Mapping[Language, Mapping[What, str]]] = {
+    "en": {"ink": "ink marks", "backdrop": "backdrop"},
+    "ko": {"ink": "잉크 표시", "backdrop": "배경"},
+}
+_APART: Final[Mapping[Fact, str]] = {
+    "day": "was photographed on another day than",
+    "camera": "was photographed with another camera than",
+    "file_kind": "is another kind of file than",
+    "folder": "lies in another folder than",
+    "name": "has another kind of name than",
+}
+_APART_KO: Final[Mapping[Fact, str]] = {
+    "day": "다른 날에 촬영되었습니다",
+    "camera": "다른 카메라로 촬영되었습니다",
+    "file_kind": "종류가 다른 파일입니다",
+    "folder": "다른 폴더에 있습니다",
+    "name": "파일 이름의 형식이 다릅니다",
+}
+_SEEN: Final[frozenset[Fact]] = frozenset({"day", "camera", "file_kind"})
+"""Facts that leave a trace in the pixels; names and folders only hint at one."""
+
+
+def findings(audit: Audit, language: Language, labels: Mapping[str, str] | None = None) -> list[Finding]:
+    """Warnings first.
+
+    Args:
+        audit: of a folder, and of a model where one was asked.
+        language: of the sentences.
+        labels: class -> what people read.
+    """
+    words = _Korean(labels or {}) if language == "ko" else _English(labels or {})
+    found = [finding for each in audit.associations for finding in _of_association(each, words)]
+    known = {each.fact for each in audit.associations}
+    found += [Finding("note", words.unknown(fact)) for fact in FACTS if fact in {"day", "camera"} - known]
+    found += [
+        Finding("warning" if each.is_leant_on else "note", words.painted(each))
+        for each in audit.painted
+        if each.count
+    ]
+    found += [Finding("note", words.nothing_to_paint(each)) for each in audit.painted if not each.count]
+    for name, place in (audit.places or {}).items():
+        seen = place.count - place.without_evidence
+        if audit.region is not None and seen and 2 * place.mostly_outside > seen:
+            found.append(Finding("warning", words.outside(name, place.mostly_outside, seen)))
+    return sorted(found, key=lambda finding: finding.severity != "warning")
+
+
+def _of_association(each: Association, words: "_English | _Korean") -> list[Finding]:
+    severity: Severity = "warning" if each.fact in _SEEN else "note"
+    match each.strength:
+        case "single":
+            is_told = each.fact in {"day", "camera"}
+            return [Finding("note", words.single(each.fact, each.table.columns[0]))] if is_told else []
+        case "none":
+            return []
+        case _ if len(each.separations) == len(each.table.rows) > 2:
+            return [Finding(severity, words.all_apart(each))]
+        case _ if each.separations:
+            return [Finding(severity, words.apart(each, separation)) for separation in each.separations]
+        case _:
+            return [Finding(severity, words.together(each))]
+
+
+class _English:
+    def __init__(self, labels: Mapping[str, str]) -> None:
+        self._labels = labels
+
+    def name(self, class_name: str) -> str:
+        return self._labels.get(class_name, class_name)
+
+    def apart(self, each: Association, separation: Separation) -> str:
+        said = (
+            f"Every {self.name(separation.class_name)} ({separation.count} pictures) {_APART[each.fact]} every other "
+            f"picture: {_named(separation.groups)}; the others {_named(separation.others)}. "
+        )
+        return said + self._meaning(each.fact)
+
+    def all_apart(self, each: Association) -> str:
+        own = "; ".join(f"{self.name(one.class_name)} {_named(one.groups)}" for one in each.separations)
+        return f"No two classes share a {FACT_WORDS['en'][each.fact]}: {own}. {self._meaning(each.fact)}"
+
+    def together(self, each: Association) -> str:
+        said = (
+            f"Class and {FACT_WORDS['en'][each.fact]} go together: Cramér's V {each.cramers_v:.2f} of 1, "
+            f"{_chance_en(each.chance)}. "
+        )
+        return said + self._meaning(each.fact)
+
+    def _meaning(self, fact: Fact) -> str:
+        if fact in _SEEN:
+            word = {"day": "day", "camera": "camera", "file_kind": "kind of file"}[fact]
+            return (
+                f"A model can tell the {word} instead of the animal, and no figure measured on this folder can show "
+                "that it does not."
+            )
+        return "That is harmless where names follow the class; else the classes come from different sources."
+
+    def single(self, fact: Fact, group: str) -> str:
+        return (
+            f"All pictures are of one {FACT_WORDS['en'][fact]} ({group}): nothing here says how a model answers on "
+            "another."
+        )
+
+    def unknown(self, fact: Fact) -> str:
+        return f"No picture says its {FACT_WORDS['en'][fact]}, so nothing can be said about it."
+
+    def painted(self, each: PaintedOver) -> str:
+        word = WHAT_WORDS["en"][each.what]
+        said = (
+            f"With the {word} painted over, {each.changed} of {each.count} pictures are called something else (as many "
+            f"random pixels: {each.control_changed}); the probability moves by {each.shift:.3f} on average (random: "
+            f"{each.control_shift:.3f}). "
+        )
+        if each.is_leant_on:
+            return said + f"The model uses the {word}."
+        return said + f"No sign that the model uses the {word}."
+
+    def nothing_to_paint(self, each: PaintedOver) -> str:
+        word = WHAT_WORDS["en"][each.what]
+        return f"No {word} found by colour in {each.looked_at} pictures, so nothing was painted over."
+
+    def outside(self, class_name: str, outside: int, count: int) -> str:
+        return (
+            f"In {outside} of {count} pictures called {self.name(class_name)}, most of the evidence lies outside the "
+            "region of interest."
+        )
+
+
+class _Korean:
+    def __init__(self, labels: Mapping[str, str]) -> None:
+        self._labels = labels
+
+    def name(self, class_name: str) -> str:
+        return self._labels.get(class_name, class_name)
+
+    def apart(self, each: Association, separation: Separation) -> str:
+        name = with_particle(self.name(separation.class_name), "은/는")
+        return (
+            f"{name} {separation.count}장 모두 나머지 사진과 {_APART_KO[each.fact]}: {_named(separation.groups)}, "
+            f"나머지 {_named(separation.others)}. {self._meaning(each.fact)}"
+        )
+
+    def all_apart(self, each: Association) -> str:
+        own = "; ".join(f"{self.name(one.class_name)} {_named(one.groups)}" for one in each.separations)
+        word = with_particle(FACT_WORDS["ko"][each.fact], "이/가")
+        return f"{word} 같은 클래스가 하나도 없습니다: {own}. {self._meaning(each.fact)}"
+
+    def together(self, each: Association) -> str:
+        word = with_particle(FACT_WORDS["ko"][each.fact], "이/가")
+        return (
+            f"클래스와 {word} 서로 묶여 있습니다: 크라메르 V {each.cramers_v:.2f} (최대 1), {_chance_ko(each.chance)}. "
+            f"{self._meaning(each.fact)}"
+        )
+
+    def _meaning(self, fact: Fact) -> str:
+        if fact in _SEEN:
+            word = with_particle(FACT_WORDS["ko"][fact], "을/를")
+            return f"모델이 동물 대신 {word} 구별할 수 있으며, 이 폴더에서 잰 어떤 수치로도 그렇지 않다고 말할 수 없습니다."
+        return "이름을 클래스에 따라 지었다면 문제없지만, 아니라면 클래스마다 출처가 다릅니다."
+
+    def single(self, fact: Fact, group: str) -> str:
+        word = with_particle(FACT_WORDS["ko"][fact], "이/가")
+        return f"모든 사진의 {word} 같습니다 ({group}). 다른 경우에 모델이 어떻게 답할지는 알 수 없습니다."
+
+    def unknown(self, fact: Fact) -> str:
+        word = with_particle(FACT_WORDS["ko"][fact], "이/가")
+        return f"{word} 기록된 사진이 없어 이에 대해서는 아무것도 말할 수 없습니다."
+
+    def painted(self, each: PaintedOver) -> str:
+        word = with_particle(WHAT_WORDS["ko"][each.what], "을/를")
+        said = (
+            f"{word} 칠해 가리면 {each.count}장 중 {each.changed}장의 판정이 바뀝니다 (같은 넓이의 무작위 픽셀: "
+            f"{each.control_changed}장). 확률은 평균 {each.shift:.3f} 움직입니다 (무작위: {each.control_shift:.3f}). "
+        )
+        return said + (
+            f"모델이 {word} 이용합니다." if each.is_leant_on else f"모델이 {word} 이용한다는 징후는 없습니다."
+        )
+
+    def nothing_to_paint(self, each: PaintedOver) -> str:
+        word = with_particle(WHAT_WORDS["ko"][each.what], "을/를")
+        return f"사진 {each.looked_at}장에서 {word} 색으로 찾지 못해 가리지 않았습니다."
+
+    def outside(self, class_name: str, outside: int, count: int) -> str:
+        name = with_particle(self.name(class_name), "으로/로")
+        return f"{name} 판정한 {count}장 중 {outside}장에서 근거 대부분이 관심 영역 밖에 있습니다."
+
+
+def _named(groups: tuple[str, ...]) -> str:
+    more = len(groups) - MAX_NAMED
+    return ", ".join(groups[:MAX_NAMED]) + (f" +{more}" if more > 0 else "")
+
+
+def _chance_en(chance: float) -> str:
+    return (
+        "by chance in fewer than 0.1 % of cases" if chance < 0.001 else f"by chance in {chance:.1%} of cases"
+    )
+
+
+def _chance_ko(chance: float) -> str:
+    return "우연히 그럴 확률 0.1 % 미만" if chance < 0.001 else f"우연히 그럴 확률 {chance:.1%}"

@@ -1,0 +1,257 @@
+"""The words of an evaluation's page, in English and Korean; and the sentence that compares two models.
+
+language -> Words: attributes for what stands alone, methods for what needs numbers
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from app.evaluation.significance import McNemar
+from app.explain.korean import with_particle
+from app.reports.audit_words import Language
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """What stands on the page."""
+
+    language: Language
+    title: str
+    audit_title: str
+    lead: str
+    no_claim: str
+    summary: str
+    pictures: str
+    right: str
+    accuracy: str
+    macro_f1: str
+    calibration_error: str
+    after_scaling: str
+    temperature: str
+    interval: str
+    not_claimed: str
+    comparison: str
+    per_class: str
+    class_: str
+    support: str
+    recall: str
+    precision: str
+    weakest: str
+    confusion: str
+    confusion_note: str
+    frequent: str
+    true_predicted: str
+    reliability: str
+    reliability_note: str
+    before: str
+    after: str
+    confidence: str
+    mistakes: str
+    mistakes_note: str
+    no_mistake: str
+    picture: str
+    why: str
+    against: str
+    curves: str
+    training_loss: str
+    validation_loss: str
+    validation_accuracy: str
+    epoch: str
+    audit: str
+    audit_note: str
+    nothing_found: str
+    together: str
+    group: str
+    by_group: str
+    evidence: str
+    evidence_note: str
+    no_region: str
+    evidence_inside: str
+    mostly_outside: str
+    painted: str
+    painted_note: str
+    looked_at: str
+    area: str
+    changed: str
+    shift: str
+    control_changed: str
+    control_shift: str
+    chance: str
+    skipped: str
+    footer: str
+    bootstrap_note: str
+
+
+ENGLISH: Final = Words(
+    language="en",
+    title="Evaluation of {}",
+    audit_title="Shortcut audit of {}",
+    lead="{count} pictures of {folder}, through the server's own decoding and engine.",
+    no_claim="No accuracy is claimed: fewer than {least} pictures of {classes}. The figures describe these pictures only.",
+    summary="In short",
+    pictures="pictures",
+    right="right",
+    accuracy="accuracy",
+    macro_f1="macro F1",
+    calibration_error="calibration error",
+    after_scaling="after temperature scaling",
+    temperature="temperature",
+    interval="95 %: {low} to {high}",
+    not_claimed="not claimed",
+    comparison="Which is better?",
+    per_class="Each class",
+    class_="class",
+    support="pictures",
+    recall="recall",
+    precision="precision",
+    weakest="The {} classes of lowest recall.",
+    confusion="Confusion matrix",
+    confusion_note="Rows are the true classes, columns what the model said.",
+    frequent="most frequent confusions",
+    true_predicted="true → said",
+    reliability="How far a probability may be believed",
+    reliability_note="Bars: how often the model was right when it was so sure. Orange: how sure it was. Grey: how many "
+    "pictures. On the dashed line promise and truth are equal.",
+    before="as trained",
+    after="after temperature scaling",
+    confidence="how sure",
+    mistakes="The worst mistakes",
+    mistakes_note="Those that the model was surest of. Both maps of a picture share one scale.",
+    no_mistake="Not one of {} pictures was called wrong.",
+    picture="the picture, truly {}",
+    why="why it said {name} ({probability})",
+    against="what speaks for {name} ({probability})",
+    curves="Training",
+    training_loss="training loss",
+    validation_loss="validation loss",
+    validation_accuracy="validation accuracy",
+    epoch="epoch",
+    audit="Shortcut audit",
+    audit_note="Whether something besides the animal tells the classes apart, and whether the model uses it.",
+    nothing_found="Nothing was found that tells the classes apart besides what the pictures show. That does not prove that "
+    "there is nothing.",
+    together="Class and {fact}: Cramér's V {v} of 1",
+    group="group",
+    by_group="Accuracy by group",
+    evidence="Where the evidence lies",
+    evidence_note="Share of the evidence for the class named that lies inside the region of interest "
+    "[{x0:g}, {y0:g}, {x1:g}, {y1:g}].",
+    no_region="The manifest names no region of interest ([evidence] region_of_interest), so nothing is measured here.",
+    evidence_inside="evidence inside",
+    mostly_outside="mostly outside",
+    painted="Painted over",
+    painted_note="Ink is replaced by its surroundings, the backdrop by one flat colour; the control paints as many random "
+    "pixels.",
+    looked_at="pictures that have it",
+    area="area",
+    changed="called something else",
+    shift="mean change of probability",
+    control_changed="control: called something else",
+    control_shift="control: mean change",
+    chance="by chance",
+    skipped="Could not be read and count nowhere: {}",
+    footer="Intervals: Wilson (accuracy, recall), bootstrap of 2,000 rounds (macro F1). Calibration error: 15 bins of equal "
+    "width. Cramér's V is corrected for bias.",
+    bootstrap_note="no mistake to draw from",
+)
+KOREAN: Final = Words(
+    language="ko",
+    title="{} 평가",
+    audit_title="{} 지름길 감사",
+    lead="{folder} 사진 {count}장. 서버와 같은 디코딩과 엔진으로 예측했습니다.",
+    no_claim="정확도를 주장하지 않습니다: {classes} 사진이 {least}장보다 적습니다. 수치는 이 사진들만 설명합니다.",
+    summary="요약",
+    pictures="사진",
+    right="맞음",
+    accuracy="정확도",
+    macro_f1="매크로 F1",
+    calibration_error="보정 오차",
+    after_scaling="온도 보정 후",
+    temperature="온도",
+    interval="95 %: {low} ~ {high}",
+    not_claimed="주장하지 않음",
+    comparison="어느 쪽이 나은가?",
+    per_class="클래스별",
+    class_="클래스",
+    support="사진",
+    recall="재현율",
+    precision="정밀도",
+    weakest="재현율이 가장 낮은 클래스 {}개.",
+    confusion="혼동 행렬",
+    confusion_note="행은 실제 클래스, 열은 모델의 판정입니다.",
+    frequent="가장 잦은 혼동",
+    true_predicted="실제 → 판정",
+    reliability="확률을 어디까지 믿을 수 있는가",
+    reliability_note="막대: 그만큼 확신했을 때 실제로 맞은 비율. 주황: 모델의 확신. 회색: 사진 수. 점선 위에서는 확신과 "
+    "실제가 같습니다.",
+    before="학습된 그대로",
+    after="온도 보정 후",
+    confidence="확신",
+    mistakes="가장 큰 오판",
+    mistakes_note="모델이 가장 확신한 오판부터 보여 줍니다. 한 사진의 두 지도는 같은 눈금을 씁니다.",
+    no_mistake="사진 {}장 중 잘못 판정한 것이 없습니다.",
+    picture="사진, 실제 {}",
+    why="{name} 판정의 근거 ({probability})",
+    against="{name}의 근거 ({probability})",
+    curves="학습 과정",
+    training_loss="학습 손실",
+    validation_loss="검증 손실",
+    validation_accuracy="검증 정확도",
+    epoch="에폭",
+    audit="지름길 감사",
+    audit_note="동물 말고 클래스를 구별하게 하는 것이 있는지, 모델이 그것을 쓰는지 살핍니다.",
+    nothing_found="사진에 보이는 것 말고 클래스를 구별하게 하는 것을 찾지 못했습니다. 없다는 증명은 아닙니다.",
+    together="클래스와 {fact}: 크라메르 V {v} (최대 1)",
+    group="그룹",
+    by_group="그룹별 정확도",
+    evidence="근거의 위치",
+    evidence_note="판정한 클래스의 근거 중 관심 영역 [{x0:g}, {y0:g}, {x1:g}, {y1:g}] 안에 있는 비율.",
+    no_region="매니페스트에 관심 영역([evidence] region_of_interest)이 없어 재지 않았습니다.",
+    evidence_inside="영역 안의 근거",
+    mostly_outside="대부분 밖",
+    painted="칠해 가리기",
+    painted_note="잉크는 주변 색으로, 배경은 한 가지 색으로 칠합니다. 대조군은 같은 수의 무작위 픽셀을 칠합니다.",
+    looked_at="해당 사진",
+    area="넓이",
+    changed="판정이 바뀜",
+    shift="확률의 평균 변화",
+    control_changed="대조군: 판정이 바뀜",
+    control_shift="대조군: 평균 변화",
+    chance="우연 확률",
+    skipped="읽지 못해 어디에도 세지 않음: {}",
+    footer="구간: 윌슨(정확도, 재현율), 부트스트랩 2,000회(매크로 F1). 보정 오차: 같은 너비의 구간 15개. 크라메르 V는 "
+    "편향을 보정했습니다.",
+    bootstrap_note="오판이 없어 추정할 수 없음",
+)
+
+
+def words_of(language: Language) -> Words:
+    """All of them."""
+    return KOREAN if language == "ko" else ENGLISH
+
+
+def verdict(test: McNemar, first: str, second: str, language: Language) -> str:
+    """What McNemar's test says, in plain words."""
+    chance = "< 0.1 %" if test.chance < 0.001 else f"{test.chance:.1%}".replace("%", " %")
+    if language == "ko":
+        method = "정확 이항 검정" if test.method == "exact" else "mid-p 검정"
+        if not test.first_only + test.second_only:
+            return f"{with_particle(first, '과/와')} {with_particle(second, '은/는')} 같은 사진에서 맞고 틀립니다."
+        better = "유의한 차이입니다" if test.is_significant else "유의하지 않습니다"
+        return (
+            f"{with_particle(second, '이/가')} 틀린 사진 중 {test.first_only}장을 {with_particle(first, '이/가')} 맞혔고, "
+            f"반대는 {test.second_only}장입니다. 이런 차이가 우연히 생길 확률은 {chance}로, {better} "
+            f"(맥니마 {method})."
+        )
+    method = "exact binomial" if test.method == "exact" else "mid-p"
+    if not test.first_only + test.second_only:
+        return (
+            f"{first} and {second} are right and wrong on the same pictures: nothing tells which is better."
+        )
+    better = first if test.first_only > test.second_only else second
+    ending = f"significant, {better} is better" if test.is_significant else "not significant"
+    noun = "picture" if test.first_only == 1 else "pictures"
+    return (
+        f"{first} is right on {test.first_only} {noun} where {second} is wrong, and wrong on {test.second_only} where it is "
+        f"right; such a difference comes by chance in {chance} of cases: {ending} (McNemar's test, {method})."
+    )

@@ -1,0 +1,118 @@
+"""The report of a training: what `lineside evaluate` would say of its test and validation sides, with the curves.
+
+Trained -> evaluated on the serving engine -> evaluation.html, evaluation.json, predictions.csv
+"""
+
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from app.engines.torch_engine import TorchEngine
+from app.evaluation.audit import audit_folder, group_scores
+from app.evaluation.evaluated import Evaluated, Evaluation
+from app.evaluation.facts import PictureFacts
+from app.evaluation.gallery import gallery
+from app.evaluation.history import read_history
+from app.evaluation.labelled import LabelledItem, spread
+from app.evaluation.predictions import Limits, Predictions
+from app.evaluation.records import as_text, evaluation_json, predictions_csv
+from app.evaluation.robustness import paint_over
+from app.reports.evaluation_page import evaluation_page
+from app.training.folder import File
+from app.training.records import history_csv
+from app.training.trained import Measured, Trained
+
+MISTAKES: Final = 6
+"""Drawn of each side: a bundle is copied and cloned."""
+PAINTED: Final = 40
+MAX_FILE_BYTES: Final = 2**32
+"""Any file that was trained on."""
+
+
+def report_files(trained: Trained, *, name: str, max_pixels: int) -> dict[str, bytes]:
+    """The three files; `name` is the bundle's, such as pig-sex/1."""
+    evaluation = evaluated(trained, name=name, max_pixels=max_pixels)
+    folder = folder_of(trained.placed[0].file)
+    return {
+        "evaluation.html": evaluation_page(evaluation, "en"),
+        "evaluation.json": as_text(evaluation_json(evaluation, folder)),
+        "predictions.csv": predictions_csv(evaluation.subjects, (), folder).encode(),
+    }
+
+
+def evaluated(trained: Trained, *, name: str, max_pixels: int) -> Evaluation:
+    """The side that was never looked at first; the audit is of every picture, and asks the model on that side."""
+    engine = TorchEngine(trained.servable, "cpu", lock=threading.Lock())
+    limits = Limits(MAX_FILE_BYTES, max_pixels)
+    threads = trained.configuration.machine.image_threads or 1
+    sides = [side for side in (trained.test, trained.validation) if side is not None]
+    subjects = tuple(_subject(trained, side, engine, limits) for side in sides)
+    usable = [each.file for each in trained.placed if each.damage is None]
+    folder = folder_of(usable[0])
+    audit, facts, _ = audit_folder(
+        [LabelledItem(file.path, file.class_index) for file in usable],
+        folder,
+        trained.classes,
+        labels=[label for labels in trained.manifest.display.values() for label in labels.values()],
+        limits=limits,
+        threads=threads,
+        class_depth=1 if usable[0].side is None else 2,
+    )
+    first = subjects[0]
+    seen = set(first.predictions.items)
+    of_first: list[PictureFacts] = [each for each in facts if each.item in seen]
+    painted = paint_over(
+        engine,
+        trained.manifest.geometry(),
+        spread(first.predictions.items, PAINTED),
+        temperature=trained.temperature,
+        batch_sizes=(1,),
+        threads=threads,
+        limits=limits,
+    )
+    return Evaluation(
+        folder=folder.name,
+        subjects=subjects,
+        audits=(
+            replace(
+                audit,
+                asked=first.name,
+                group_scores=group_scores(of_first, first.predictions),
+                painted=painted,
+            ),
+        ),
+        history=read_history(history_csv(trained.history)),
+        notes=(
+            "The validation side chose the epoch and the temperature, so its figures flatter.",
+            f"Pictures that could not be used: {len(trained.damaged)}; split.csv lists them.",
+        ),
+        title=name,
+        created=time.strftime("%Y-%m-%d"),
+    )
+
+
+def folder_of(file: File) -> Path:
+    """What was given to the command: the file's path without its name."""
+    return file.path.parents[len(Path(file.name).parts) - 1]
+
+
+def _subject(trained: Trained, side: Measured, engine: TorchEngine, limits: Limits) -> Evaluated:
+    items = tuple(LabelledItem(file.path, file.class_index) for file in side.files)
+    predictions = Predictions(trained.classes, items, side.logits, ())
+    return Evaluated(
+        name=f"{side.side} side",
+        model=None,
+        predictions=predictions,
+        temperature=trained.temperature,
+        labels={"en": trained.manifest.labels("en")},
+        mistakes=gallery(
+            engine,
+            trained.manifest.geometry(),
+            predictions,
+            temperature=trained.temperature,
+            count=MISTAKES,
+            limits=limits,
+        ),
+    )

@@ -1,0 +1,94 @@
+"""`lineside audit`: of a folder alone, and of a bundle on it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import Result
+from support.bundles import CLASSES, write_random_bundle
+from support.pictures import damaged_file, picture_file
+from typer.testing import CliRunner
+
+from app.cli.main import app
+from app.errors import InvalidRequest
+
+
+def command(*words: object) -> Result:
+    return CliRunner().invoke(app, ["audit", *map(str, words)])
+
+
+def found(*words: object) -> dict[str, Any]:
+    result = command(*words, "--json")
+    assert result.exit_code == 0, result.output
+    loaded: dict[str, Any] = json.loads(result.stdout)
+    return loaded
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    folder = tmp_path / "pictures"
+    for index, name in enumerate(CLASSES):
+        (folder / name).mkdir(parents=True)
+        for number in range(8):
+            day = "2020-02-10" if name == "boar" else "2020-07-17"
+            (folder / name / f"{day}_{number}.jpg").write_bytes(picture_file(10 * index + number))
+    return folder
+
+
+def test_every_boar_was_photographed_on_another_day(carcass_photographs: list[Path]) -> None:
+    """Of the fifteen photographs, from the folder alone."""
+    audit = found(carcass_photographs[0].parent.parent)
+
+    [warning] = [each["text"] for each in audit["findings"] if each["severity"] == "warning"]
+    assert warning.startswith(
+        "Every boar (5 pictures) was photographed on another day than every other picture: 2020-02-10; the others 2020-07-17."
+    )
+    assert audit["model"] is None
+    assert audit["pictures"] == {"boar": 5, "castrate": 5, "female": 5}
+
+
+def test_a_bundle_is_asked_and_the_page_is_written(pictures: Path, tmp_path: Path) -> None:
+    write_random_bundle(tmp_path / "models", display={"ko": {"boar": "수"}})
+
+    audit = found(
+        "line", pictures, "--models", tmp_path / "models", "--device", "cpu", "--painted", 3,
+        "--out", tmp_path / "out", "--language", "ko",
+    )  # fmt: skip
+
+    assert audit["model"] == "line/1"
+    assert sum(group["count"] for group in audit["accuracy_by_group"] if group["fact"] == "day") == 24
+    page = (tmp_path / "out" / "audit.html").read_text("utf-8")
+    [warning] = [each["text"] for each in audit["findings"] if each["severity"] == "warning"]
+    assert warning.startswith("수는 8장 모두 나머지 사진과 다른 날에 촬영되었습니다: 2020-02-10")
+    assert warning in page
+    assert json.loads((tmp_path / "out" / "audit.json").read_text("utf-8")) == audit
+
+
+def test_the_screen_shows_the_table_and_the_warning(pictures: Path) -> None:
+    result = command(pictures)
+
+    assert result.exit_code == 0, result.output
+    assert "class and day: Cramér's V" in result.output
+    assert "warning: Every boar" in result.output
+
+
+def test_too_many_damaged_pictures_are_refused(pictures: Path) -> None:
+    for number in range(3):
+        (pictures / "boar" / f"broken{number}.jpg").write_bytes(damaged_file()[:20])
+
+    result = command(pictures)
+
+    assert isinstance(result.exception, InvalidRequest)
+    assert "3 of 27 pictures (11.1%)" in result.exception.message
+    assert found(pictures, "--max-damaged", 0.2)["failed"][0]["code"] == "unreadable_image"
+
+
+@pytest.mark.parametrize("name", ["nowhere", "empty"])
+def test_a_folder_without_classes_says_what_is_meant(name: str, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+
+    result = command(tmp_path / name)
+
+    assert isinstance(result.exception, InvalidRequest)
+    assert "one folder for each class" in result.exception.message

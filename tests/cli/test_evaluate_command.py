@@ -1,0 +1,226 @@
+"""`lineside evaluate`: a page, JSON and a table that agree; two bundles; and nothing where something is wrong."""
+
+import csv
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from click.testing import Result
+from support.bundles import CLASSES, write_random_bundle
+from support.pictures import damaged_file, picture_file
+from support.server import test_settings, threaded_server
+from typer.testing import CliRunner
+
+from app.cli.main import app
+from app.errors import InvalidRequest, LinesideError, SelfTestFailed
+
+GOLDEN = {"a.png": picture_file(50, "PNG")}
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Seeds whose networks do not call everything the same. `line` has a temperature, `other` its classes in another order, `cats` other ones."""
+    root = tmp_path_factory.mktemp("models")
+    line = write_random_bundle(root, golden=GOLDEN, display={"ko": {"female": "암"}}, seed=3)
+    manifest = line.folder / "model.toml"
+    manifest.write_text(
+        manifest.read_text("utf-8")
+        + "\n[calibration]\ntemperature = 2.0\n\n[evidence]\nregion_of_interest = [0.0, 0.0, 0.5, 1.0]\n",
+        "utf-8",
+    )
+    write_random_bundle(root, name="other", classes=CLASSES[::-1], golden=GOLDEN, seed=8)
+    write_random_bundle(root, name="cats", classes=("cat", "dog"))
+    return root
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Eight of every class; one name that would be a tag."""
+    folder = tmp_path_factory.mktemp("pictures")
+    for index, name in enumerate(CLASSES):
+        (folder / name).mkdir()
+        for number in range(8):
+            (folder / name / f"<b>&{number}.jpg").write_bytes(picture_file(10 * index + number))
+    return folder
+
+
+def command(models: Path, *words: object) -> Result:
+    arguments = ["evaluate", *map(str, words), "--models", str(models), "--device", "cpu", "--painted", "4"]
+    return CliRunner().invoke(app, arguments)
+
+
+@pytest.fixture(scope="module")
+def one(models: Path, pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("one") / "out"
+    result = command(models, "line", pictures, "--out", out, "--mistakes", 3)
+    assert result.exit_code == 0, result.output
+    assert "no accuracy is claimed: fewer than 30 pictures" in result.output
+    assert "accuracy 0." not in result.output
+    return out
+
+
+def rows(folder: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader((folder / "predictions.csv").read_text("utf-8").splitlines()))
+
+
+def report(folder: Path) -> dict[str, Any]:
+    loaded: dict[str, Any] = json.loads((folder / "evaluation.json").read_text("utf-8"))
+    return loaded
+
+
+def test_what_is_written_is_what_the_server_answers(one: Path, models: Path, pictures: Path) -> None:
+    """Class, calibrated probability and raw logit of every picture, over HTTP."""
+    found = rows(one)
+
+    assert sorted(path.name for path in one.iterdir()) == [
+        ".lineside-report",
+        "evaluation.html",
+        "evaluation.json",
+        "predictions.csv",
+    ]
+    assert len(found) == 24
+    with threaded_server(test_settings(models, default_model="line")) as url:
+        for row in found[::3]:
+            reply = httpx.post(f"{url}/predict", content=(pictures / row["file"]).read_bytes()).json()
+            assert reply["class"] == row["predicted"]
+            for score in reply["top_k"]:
+                name = score["class"]
+                assert score["probability"] == pytest.approx(float(row[f"probability_{name}"]), abs=2e-6)
+                assert score["logit"] == pytest.approx(float(row[f"logit_{name}"]), abs=1e-4)
+
+
+def test_the_figures_follow_from_the_table(one: Path) -> None:
+    [model] = report(one)["models"]
+    found = rows(one)
+
+    hits = sum(row["true"] == row["predicted"] for row in found)
+    assert (model["hits"], model["labelled"], model["claims_accuracy"]) == (hits, 24, False)
+    assert model["classes_below"]["classes"] == dict.fromkeys(CLASSES, 8)
+    assert model["accuracy_95"][0] < hits / 24 < model["accuracy_95"][1]
+    assert model["macro_f1_95"][0] <= model["macro_f1"] <= model["macro_f1_95"][1]
+    assert model["temperature"] == 2.0
+    assert model["calibration_error_after_scaling"] != model["calibration_error"]
+    assert len(model["mistakes"]) == 24 - hits
+
+
+def test_the_audit_stands_in_the_report(one: Path) -> None:
+    [audit] = report(one)["audits"]
+
+    assert audit["region_of_interest"] == {"x0": 0.0, "y0": 0.0, "x1": 0.5, "y1": 1.0}
+    assert sum(place["pictures"] for place in audit["evidence"].values()) == 24
+    assert all(0 <= (place["share_inside"] or 0) <= 1 for place in audit["evidence"].values())
+    assert {each["what"] for each in audit["painted_over"]} == {"ink", "backdrop"}
+
+
+def test_the_page_needs_nothing_and_escapes_names(one: Path) -> None:
+    page = (one / "evaluation.html").read_text("utf-8")
+
+    assert "&lt;b&gt;&amp;" in page
+    assert "<b>&" not in page
+    assert "http" not in page.replace("http-equiv", "")
+    assert "<script" not in page
+    assert page.count('class="mistake"') == 3
+    assert page.count("data:image/jpeg;base64,") == 9
+
+
+def test_two_bundles_are_compared_on_the_same_pictures(models: Path, pictures: Path, tmp_path: Path) -> None:
+    """Though their classes stand in other orders; in Korean on the page, in English on the screen."""
+    out = tmp_path / "out"
+
+    result = command(models, "line", "other", pictures, "--out", out, "--language", "ko")
+
+    assert result.exit_code == 0, result.output
+    test = report(out)["comparison"]
+    by_model = {
+        name: {row["file"]: row["true"] == row["predicted"] for row in rows(out) if row["model"] == name}
+        for name in ("line/1", "other/1")
+    }
+    pairs = [(right, by_model["other/1"][file]) for file, right in by_model["line/1"].items()]
+    assert (test["first_only"], test["second_only"]) == (
+        pairs.count((True, False)),
+        pairs.count((False, True)),
+    )
+    assert test["first_only"] > 0 < test["second_only"]
+    assert "McNemar's test, exact binomial" in result.output
+    page = (out / "evaluation.html").read_text("utf-8")
+    assert 'lang="ko"' in page
+    assert "맥니마" in page
+    assert "정확도를 주장하지 않습니다" in page
+
+
+def test_damaged_pictures_are_listed_up_to_a_share(models: Path, pictures: Path, tmp_path: Path) -> None:
+    folder, out = tmp_path / "pictures", tmp_path / "out"
+    shutil.copytree(pictures, folder)
+    (folder / "boar" / "cut.jpg").write_bytes(damaged_file())
+
+    refused = command(models, "line", folder, "--out", out, "--max-damaged", 0.01)
+    assert isinstance(refused.exception, InvalidRequest)
+    assert "1 of 25 pictures (4.0%)" in refused.exception.message
+    assert "boar/cut.jpg" in refused.exception.message
+    assert not out.exists()
+
+    result = command(models, "line", folder, "--out", out)
+    assert result.exit_code == 0, result.output
+    assert [row["file"] for row in report(out)["failed"]] == ["boar/cut.jpg"]
+    assert rows(out)[-1]["error"]
+    assert "boar/cut.jpg" in (out / "evaluation.html").read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["line", "{empty}"], "no pictures"),
+        (["line", "{models}"], "no class of this model"),
+        (["line", "{models}/nowhere"], "is not a folder"),
+        (["lime", "{pictures}"], "did you mean `line`"),
+        (["line", "{pictures}", "--out", "{pictures}"], "something else already"),
+    ],
+)
+def test_what_cannot_be_evaluated_says_why_and_writes_nothing(
+    words: list[str], said: str, models: Path, pictures: Path, tmp_path: Path
+) -> None:
+    empty = tmp_path / "empty"
+    (empty / "boar").mkdir(parents=True)
+    before = sorted(pictures.rglob("*"))
+    filled = [word.format(empty=empty, models=models, pictures=pictures) for word in words]
+    if "--out" not in filled:
+        filled += ["--out", str(tmp_path / "out")]
+
+    result = command(models, *filled)
+
+    assert isinstance(result.exception, LinesideError), result.output
+    assert said in result.exception.message
+    assert sorted(pictures.rglob("*")) == before
+    assert not (tmp_path / "out").exists()
+
+
+def test_models_of_other_classes_are_not_compared(models: Path, pictures: Path, tmp_path: Path) -> None:
+    result = command(models, "line", "cats", pictures, "--out", tmp_path / "out")
+
+    assert isinstance(result.exception, InvalidRequest)
+
+
+def test_a_bundle_that_is_not_proved_is_not_measured(models: Path, pictures: Path, tmp_path: Path) -> None:
+    shutil.copytree(models / "other", tmp_path / "models" / "other")
+    manifest = tmp_path / "models" / "other" / "1" / "model.toml"
+    manifest.write_text(manifest.read_text("utf-8").replace("1/255", "1/200"), "utf-8")
+
+    result = command(tmp_path / "models", "other", pictures, "--out", tmp_path / "out")
+
+    assert isinstance(result.exception, SelfTestFailed)
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_earlier_report_is_replaced_whole(models: Path, pictures: Path, one: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(one, out)
+    (out / "evaluation.html").write_text("old", "utf-8")
+
+    result = command(models, "line", pictures, "--out", out, "--mistakes", 0)
+
+    assert result.exit_code == 0, result.output
+    assert "Evaluation of line/1" in (out / "evaluation.html").read_text("utf-8")
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]

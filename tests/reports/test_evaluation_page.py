@@ -1,0 +1,120 @@
+"""The page of an evaluation: what must stand on it in which case, in both languages."""
+
+import re
+import string
+from dataclasses import fields
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+from app.evaluation.evaluated import Evaluated, Evaluation
+from app.evaluation.labelled import LabelledItem
+from app.evaluation.predictions import Predictions
+from app.evaluation.significance import McNemar, mcnemar
+from app.reports.evaluation_page import evaluation_page
+from app.reports.evaluation_words import ENGLISH, KOREAN, verdict
+
+CLASSES = ("a", "b")
+
+
+def evaluated(per_class: int, *, mistakes: int = 0, temperature: float = 1.0) -> Evaluated:
+    items = tuple(LabelledItem(Path(f"{index}/{n}.png"), index) for index in (0, 1) for n in range(per_class))
+    true = np.array([item.class_index for item in items])
+    predicted = true.copy()
+    predicted[:mistakes] = 1 - predicted[:mistakes]
+    logits = (4.0 * np.eye(2)[predicted]).astype(np.float32)
+    return Evaluated("m/1", None, Predictions(CLASSES, items, logits, ()), temperature, {"ko": ("가", "나")})
+
+
+def text_of(evaluation: Evaluation, language: str = "en") -> str:
+    page = evaluation_page(evaluation, "ko" if language == "ko" else "en").decode()
+    body = re.sub(r"<(style|title)>.*?</\1>", "", page, flags=re.DOTALL)
+    return re.sub(r"\s+", " ", re.sub("<[^>]+>", " ", body))
+
+
+def test_with_thirty_pictures_of_each_class_accuracy_is_claimed_with_its_interval() -> None:
+    """27 of 30 and 30 of 30; Wilson's interval of 57 in 60."""
+    text = text_of(Evaluation("f", (evaluated(30, mistakes=3),)))
+
+    assert "95.0% accuracy 95 %: 86.3% to 98.3%" in text
+    assert "No accuracy is claimed" not in text
+
+
+def test_with_fewer_none_is_claimed() -> None:
+    text = text_of(Evaluation("f", (evaluated(29, mistakes=3),)))
+
+    assert "No accuracy is claimed: fewer than 30 pictures of a (29), b (29)." in text
+    assert "accuracy not claimed" in text
+    assert "94.8%" not in text
+
+
+def test_calibration_is_shown_before_and_after_only_where_there_is_a_temperature() -> None:
+    assert "after temperature scaling" not in text_of(Evaluation("f", (evaluated(30, mistakes=3),)))
+    assert "after temperature scaling" in text_of(
+        Evaluation("f", (evaluated(30, mistakes=3, temperature=1.5),))
+    )
+
+
+def test_without_a_mistake_the_bootstrap_is_not_quoted() -> None:
+    text = text_of(Evaluation("f", (evaluated(40),)))
+
+    assert "no mistake to draw from" in text
+    assert "Not one of 80 pictures was called wrong." in text
+
+
+def test_the_labels_of_the_language_are_used() -> None:
+    text = text_of(Evaluation("f", (evaluated(5),)), "ko")
+
+    assert "가 (5), 나 (5)" in text
+
+
+def test_both_languages_ask_for_the_same_numbers() -> None:
+    """A placeholder that one of them lacks would fail only when it is shown."""
+    for field in fields(ENGLISH):
+        names = [
+            {
+                name
+                for _, name, _, _ in string.Formatter().parse(getattr(words, field.name))
+                if name is not None
+            }
+            for words in (ENGLISH, KOREAN)
+        ]
+        assert names[0] == names[1], field.name
+        assert field.name == "language" or getattr(KOREAN, field.name), field.name
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "said"),
+    [
+        (
+            7,
+            3,
+            "such a difference comes by chance in 34.4 % of cases: not significant (McNemar's test, exact binomial)",
+        ),
+        (20, 2, "< 0.1 % of cases: significant, A is better"),
+        (10, 40, "significant, B is better (McNemar's test, mid-p)"),
+        (0, 0, "right and wrong on the same pictures"),
+    ],
+)
+def test_two_models_are_compared_in_plain_words(one: int, other: int, said: str) -> None:
+    right = np.repeat([True, False, True], [one, other, 5]), np.repeat([False, True, True], [one, other, 5])
+    test: McNemar = mcnemar(*right)
+
+    assert said in verdict(test, "A", "B", "en")
+    if one:
+        assert (
+            f"A is right on {one} pictures where B is wrong, and wrong on {other} where it is right"
+            in verdict(test, "A", "B", "en")
+        )
+    assert verdict(test, "A", "B", "ko")
+
+
+def test_charts_are_well_formed() -> None:
+    page = evaluation_page(Evaluation("f", (evaluated(30, mistakes=7),)), "en").decode()
+
+    drawings = re.findall(r"<svg.*?</svg>", page, re.DOTALL)
+    assert len(drawings) == 3  # a recall each, one reliability diagram
+    for drawing in drawings:
+        ElementTree.fromstring(drawing)  # noqa: S314 - our own page
