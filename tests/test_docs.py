@@ -3,8 +3,8 @@
 import re
 from pathlib import Path
 
-from app.api.problems import STATUS_BY_CODE, TITLES
 from app.api.explain_schemas import ExplainQuery
+from app.api.problems import STATUS_BY_CODE, TITLES
 from app.api.schemas import PredictQuery
 
 ROOT = Path(__file__).parents[1]
