@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
-from browser.steps import GOLDEN, KOREAN, Watch
+from browser.steps import EXPECTED, GOLDEN, KOREAN, Watch
 from playwright.sync_api import Browser, Page, sync_playwright
 from support.bundles import write_random_bundle
 from support.server import server_process
@@ -49,6 +49,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         steps=(Resize(Size(96, 96), "bilinear"), Crop(Size(64, 64), "bottom_right")),
         notice="random weights, not for use on meat",
         display={"ko": KOREAN},
+        region_of_interest=EXPECTED,
     )
     with server_process(root, tmp_path_factory.mktemp("log") / "server.log", MAX_BODY_MIB="1") as served:
         yield served.url

@@ -1,12 +1,16 @@
 """What a reader does and sees, by name."""
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
 from playwright.sync_api import ConsoleMessage, Locator, Page, Request
 from support.pictures import picture_file
 
+from app.domain import RegionOfInterest
+
 KOREAN = {"castrate": "거세", "boar": "수", "female": "암"}
+EXPECTED = RegionOfInterest(0.4, 0.3, 0.9, 0.8)
 GOLDEN = {
     "first.jpg": picture_file(1, width=320, height=240),
     "second.png": picture_file(2, "PNG", width=320, height=240),
@@ -51,6 +55,16 @@ def bar(page: Page, class_name: str) -> Locator:
 
 def overlay_opacity(page: Page) -> float:
     return float(page.locator("#overlay").evaluate("image => getComputedStyle(image).opacity"))
+
+
+def share(fraction: float, template: str = "{} %") -> str:
+    """As the page promises to write it: never rounded up to all or down to nothing."""
+    whole = math.floor(fraction * 100 + 0.5)
+    if whole == 100 and fraction < 1:
+        return "> " + template.format(99)
+    if whole == 0 and fraction > 0:
+        return "< " + template.format(1)
+    return template.format(whole)
 
 
 def problem(page: Page) -> str:

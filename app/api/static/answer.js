@@ -20,8 +20,8 @@ export function classesInOrder(model, answer) {
   return scores;
 }
 
-/** @param {{answer, shown, model, wanted, command}} state wanted: class whose evidence was asked for */
-export function drawAnswer({ answer, shown, model, wanted, command }) {
+/** @param {{answer, shown, model, wanted}} state wanted: class whose evidence was asked for */
+export function drawAnswer({ answer, shown, model, wanted }) {
   show("result", Boolean(answer));
   if (!answer) return;
   const { label, name } = labelOf(model, answer.class);
@@ -32,7 +32,6 @@ export function drawAnswer({ answer, shown, model, wanted, command }) {
   drawWarnings([...new Set([...answer.warnings, ...(model.warnings ?? [])])]);
   drawTimes(shown.timings_ms);
   drawFacts(shown, model);
-  setText("curl", command);
 }
 
 function drawBars(scores, model, shownClass, wanted) {
@@ -90,9 +89,8 @@ function drawTimes(timings) {
 function drawFacts(shown, model) {
   const { model: served, image, explanation } = shown;
   const { values, bias, shape: [rows, columns], positive_fraction } = explanation.grid;
+  const { share_inside: inside } = explanation.regions;
   const cells = values.flat();
-  const mean = cells.reduce((sum, value) => sum + value, 0) / cells.length;
-  const rule = { logit: signed(explanation.target.logit), bias: signed(bias), mean: signed(mean) };
   const facts = {
     model: `${served.name} ${served.version}`,
     digest: shortDigest(served.digest),
@@ -100,14 +98,20 @@ function drawFacts(shown, model) {
     device: [model.device, model.precision].filter(Boolean).join(", "),
     picture: `${image.width} × ${image.height}, ${image.format}`,
     batch: String(shown.batch_size),
-    map: say("fact.map.cells", { columns, rows, share: share(positive_fraction) }),
-    sum: explanation.exact && cells.length ? say("fact.sum.rule", rule) : "",
+    map: cells.length ? say("fact.map.cells", { columns, rows, share: share(positive_fraction) }) : "",
+    expected: inside === null ? "" : say("fact.expected.share", { share: share(inside) }),
+    sum: explanation.exact ? sumRule(explanation.target.logit, bias, cells) : "",
     request: shown.id,
   };
   const nodes = Object.entries(facts).flatMap(([fact, value]) =>
     value ? [make("dt", "", say(`fact.${fact}`)), make("dd", "", value)] : [],
   );
   element("facts").replaceChildren(...nodes);
+}
+
+function sumRule(logit, bias, cells) {
+  const mean = cells.reduce((sum, value) => sum + value, 0) / cells.length;
+  return say("fact.sum.rule", { logit: signed(logit), bias: signed(bias), mean: signed(mean) });
 }
 
 /** What went wrong, in the reader's language by its code, with the server's own words beneath. */

@@ -9,9 +9,12 @@ export function percent(probability) {
   return say("percent", { number: (probability * 100).toFixed(1) });
 }
 
-/** A share of a whole, without decimals. */
+/** A share of a whole, without decimals; nearly all of it is never all of it, nor nearly nothing nothing. */
 export function share(fraction) {
-  return say("percent", { number: Math.round(fraction * 100) });
+  const number = Math.round(fraction * 100);
+  if (number === 100 && fraction < 1) return say("percent.above", { number: 99 });
+  if (number === 0 && fraction > 0) return say("percent.below", { number: 1 });
+  return say("percent", { number });
 }
 
 export function milliseconds(number) {
@@ -44,16 +47,4 @@ export function fullLabel(model, className) {
 /** The last part of an address or a path. */
 export function fileName(address) {
   return decodeURIComponent(address.split("/").pop());
-}
-
-/** The request as a command for a POSIX shell; a sample is fetched first. */
-export function asCurl(picture, query) {
-  const address = `${location.origin}/explain?${query}`;
-  const send = `curl --data-binary @${quote(picture.name)} ${quote(address, true)}`;
-  if (!picture.address) return send;
-  return `curl -o ${quote(picture.name)} ${quote(location.origin + picture.address, true)}\n${send}`;
-}
-
-function quote(text, always = false) {
-  return !always && /^[\w.-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }

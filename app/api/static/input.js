@@ -50,6 +50,10 @@ export function listenForKeys(actions) {
     KeyN: () => actions.step(1),
     KeyP: () => actions.step(-1),
     KeyE: actions.toggleEvidence,
+    KeyR: actions.toggleMarks,
+    KeyK: actions.check,
+    KeyD: actions.showLayers,
+    KeyA: actions.showClasses,
     KeyC: actions.copy,
     KeyL: actions.nextLanguage,
     NumpadAdd: () => actions.changeStrength(10),
@@ -62,7 +66,7 @@ export function listenForKeys(actions) {
     "-": () => actions.changeStrength(-10),
   };
   addEventListener("keydown", (event) => {
-    if (!enabled.checked || help.open || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (!enabled.checked || document.querySelector("dialog[open]") || event.ctrlKey || event.metaKey || event.altKey) return;
     if (event.target.closest?.("select, textarea, input:not([type=range], [type=file])")) return;
     const digit = /^(?:Digit|Numpad)([1-9])$/.exec(event.code);
     const action = digit ? () => actions.showClass(Number(digit[1]) - 1) : byPlace[event.code] ?? byText[event.key];

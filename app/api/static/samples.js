@@ -4,13 +4,12 @@ import { element, make } from "./dom.js";
 import { fileName } from "./format.js";
 import { say } from "./words.js";
 
-/** @param choose called with a sample's address */
-export function drawSamples({ model, picture }, choose) {
+export function drawSamples({ model, picture }) {
   const addresses = model?.golden_images ?? [];
   const list = element("samples");
   const present = [...list.children].map((item) => item.firstChild.dataset.address);
   if (present.join() !== addresses.join()) {
-    list.replaceChildren(...addresses.map((address) => make("li", "", newSample(address, choose))));
+    list.replaceChildren(...addresses.map((address) => make("li", "", newSample(address))));
   }
   for (const { firstChild: button } of list.children) {
     button.ariaPressed = String(button.dataset.address === picture?.address);
@@ -18,7 +17,7 @@ export function drawSamples({ model, picture }, choose) {
   }
 }
 
-function newSample(address, choose) {
+function newSample(address) {
   const image = make("img", "");
   image.alt = "";
   image.loading = "lazy";
@@ -28,6 +27,5 @@ function newSample(address, choose) {
   const button = make("button", "sample", image, make("span", "", fileName(address).replace(/\.\w+$/, "")));
   button.type = "button";
   button.dataset.address = address;
-  button.addEventListener("click", () => choose(address));
   return button;
 }

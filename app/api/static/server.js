@@ -1,5 +1,7 @@
 // The server's HTTP interface as functions. Every failure is a Problem with a code that words.js explains.
 
+const JSON_TYPE = "application/json";
+
 export class Problem extends Error {
   constructor(code, { detail = "", id = "" } = {}) {
     super(detail || code);
@@ -16,7 +18,7 @@ export class Problem extends Error {
 
 /** GET /models: {models, notes, version}. */
 export async function listModels() {
-  return (await request("/models", { headers: { Accept: "application/json" } })).json();
+  return (await request("/models", { headers: { Accept: JSON_TYPE } })).json();
 }
 
 /** The bytes of a golden image. */
@@ -32,22 +34,52 @@ export function explainQuery(model, { target, ...more }) {
 }
 
 /** POST /explain: class, probabilities, map and overlay as JSON. */
-export async function explain(picture, query, signal) {
-  const response = await send(picture, query, "application/json", signal);
-  return response.json().catch((cause) => {
+export async function explain(picture, model, query, signal) {
+  const response = await send(picture, addressOf(model, query), JSON_TYPE, signal);
+  const reply = await response.json().catch((cause) => {
     throw failure(cause, "unexpected");
   });
+  return canExplain(model) ? reply : { ...reply, explanation: withoutEvidence(reply) };
 }
 
 /** The picture as the server read it, as a JPEG: browsers show no TIFF, and EXIF is the manifest's business. */
 export async function plainPicture(picture, model, signal) {
-  const response = await send(picture, explainQuery(model, { opacity: 0 }), "image/jpeg", signal);
+  if (!canExplain(model)) return picture.blob;
+  const address = addressOf(model, explainQuery(model, { opacity: 0 }));
+  const response = await send(picture, address, "image/jpeg", signal);
   return response.blob();
 }
 
-function send(picture, query, accept, signal) {
+/** For an <img>. */
+export function dataAddress({ media_type, data }) {
+  return `data:${media_type};base64,${data}`;
+}
+
+/** Where to ask; a network without evidence still has an answer. */
+export function addressOf(model, query) {
+  if (canExplain(model)) return `/explain?${query}`;
+  const kept = [...query].filter(([name]) => ["model", "version", "top_k"].includes(name));
+  return `/predict?${new URLSearchParams(kept)}`;
+}
+
+const canExplain = (model) => model.evidence !== "none";
+
+function withoutEvidence({ image, top_k: [best] }) {
+  return {
+    evidence: "none",
+    exact: false,
+    layer: "",
+    target: best,
+    grid: { shape: [0, 0], values: [], bias: null, positive_fraction: 0, status: "no_positive_evidence" },
+    geometry: { field_of_view: [0, 0, image.width, image.height] },
+    regions: { regions: [], region_of_interest: null, share_inside: null },
+    sentence: {},
+  };
+}
+
+function send(picture, address, accept, signal) {
   const headers = { Accept: accept, "Content-Type": "application/octet-stream" };
-  return request(`/explain?${query}`, { method: "POST", headers, body: picture.blob, signal });
+  return request(address, { method: "POST", headers, body: picture.blob, signal });
 }
 
 async function request(address, options) {

@@ -2,6 +2,7 @@
 
 import { element, setText, show } from "./dom.js";
 import { fullLabel, percent, share } from "./format.js";
+import { dataAddress } from "./server.js";
 import { say } from "./words.js";
 
 /** What the colours select offers, and what the server calls it. */
@@ -40,7 +41,7 @@ export function drawStage({ picture, plain, answer, shown, model, strength, colo
   replaceSource("plain", plain);
   element("plain").alt = say("evidence.picture", { name: picture.name });
   show("overlay", Boolean(shown.cam));
-  if (shown.cam) replaceSource("overlay", `data:${shown.cam.media_type};base64,${shown.cam.data}`);
+  if (shown.cam) replaceSource("overlay", dataAddress(shown.cam));
   element("overlay").alt = say("evidence.overlay", { class: target });
   element("evidence").classList.toggle("silent", !hasMap);
   element("strength").disabled = !hasMap;

@@ -1,0 +1,56 @@
+// What the page knows and how its reader likes it. Nothing outlives this tab but the reader's habits.
+
+import { COLOURS } from "./stage.js";
+
+export const USUAL_STRENGTH = 60;
+
+export const state = {
+  models: null, // null before the first reply
+  notes: [],
+  version: "", // of the server
+  isOffline: false,
+  chosen: null, // "name/version", once the reader chose
+  model: null,
+  picture: null, // {name, blob, address?}: what is being looked at
+  plain: null, // object address of the picture without a map
+  answer: null, // reply for the predicted class
+  shown: null, // reply whose evidence is on the stage
+  wanted: null, // class whose evidence was asked for
+  closer: null, // "check", "layers" or "classes": which closer look was asked for
+  replies: new Map(), // class name -> reply, for this picture and these colours
+  checks: new Map(), // class name -> explanation with its check, for this picture
+  problem: null,
+  retry: null,
+  several: null, // name of the first of several files
+  isBusy: false,
+  strength: Number(remembered("strength") ?? USUAL_STRENGTH),
+  colours: remembered("colours") in COLOURS ? remembered("colours") : "inferno",
+  hasMarks: remembered("marks") !== "off",
+};
+
+/** The class whose evidence is on the stage. */
+export function shownClass() {
+  return state.shown.explanation.target.class;
+}
+
+/** No answer may stand beside a picture that it does not belong to. */
+export function forget() {
+  if (state.plain) URL.revokeObjectURL(state.plain);
+  Object.assign(state, { plain: null, answer: null, shown: null, replies: new Map(), checks: new Map() });
+}
+
+export function remembered(name) {
+  try {
+    return localStorage.getItem(`lineside.${name}`);
+  } catch {
+    return null; // storage may be forbidden
+  }
+}
+
+export function remember(name, value) {
+  try {
+    localStorage.setItem(`lineside.${name}`, value);
+  } catch {
+    // Then it is forgotten with the tab.
+  }
+}

@@ -1,0 +1,61 @@
+// What can go wrong and what to do about it, by the code of the problem.
+
+export const PROBLEM_WORDS = {
+  "error.unreadable_image": { en: "The picture cannot be read", ko: "사진을 읽을 수 없습니다" },
+  "error.unreadable_image.hint": {
+    en: "The file is damaged, incomplete or not a picture. Take or export it again.",
+    ko: "파일이 손상되었거나 덜 저장되었거나 사진이 아닙니다. 다시 촬영하거나 내보내세요.",
+  },
+  "error.unsupported_image": { en: "This kind of picture is not accepted", ko: "지원하지 않는 사진 형식입니다" },
+  "error.unsupported_image.hint": {
+    en: "Save it as TIFF, JPEG, PNG, BMP or WebP.",
+    ko: "TIFF, JPEG, PNG, BMP 또는 WebP로 저장하세요.",
+  },
+  "error.image_too_large": { en: "The picture has too many pixels", ko: "사진의 화소 수가 너무 많습니다" },
+  "error.image_too_large.hint": { en: "Send a smaller version.", ko: "더 작은 크기로 줄여 보내세요." },
+  "error.body_too_large": { en: "The file is too big", ko: "파일이 너무 큽니다" },
+  "error.body_too_large.hint": {
+    en: "Send a smaller file, or save it with more compression.",
+    ko: "더 작은 파일을 보내거나 더 압축해 저장하세요.",
+  },
+  "error.invalid_request": { en: "The server did not understand the request", ko: "서버가 요청을 이해하지 못했습니다" },
+  "error.invalid_request.hint": { en: "Reload this page and try again.", ko: "화면을 새로 고치고 다시 시도하세요." },
+  "error.unknown_model": { en: "This model is no longer here", ko: "이 모델이 더 이상 없습니다" },
+  "error.unknown_model.hint": { en: "Choose another model above.", ko: "위에서 다른 모델을 고르세요." },
+  "error.unknown_class": { en: "The model has no such class", ko: "모델에 그런 분류가 없습니다" },
+  "error.unknown_class.hint": { en: "Choose another class.", ko: "다른 분류를 고르세요." },
+  "error.queue_full": { en: "The server is busy", ko: "서버가 바쁩니다" },
+  "error.queue_full.hint": { en: "Try again in a moment.", ko: "잠시 후 다시 시도하세요." },
+  "error.not_ready": { en: "The model is not ready", ko: "모델이 준비되지 않았습니다" },
+  "error.not_ready.hint": { en: "Try again when it is.", ko: "준비된 뒤 다시 시도하세요." },
+  "error.shutting_down": { en: "The server is shutting down", ko: "서버가 종료되는 중입니다" },
+  "error.shutting_down.hint": { en: "Try again when it is back.", ko: "다시 켜진 뒤 시도하세요." },
+  "error.deadline_exceeded": { en: "The answer took too long", ko: "제시간에 답하지 못했습니다" },
+  "error.deadline_exceeded.hint": {
+    en: "The work was dropped. Try again; if it stays so, the server is too slow or too busy.",
+    ko: "작업을 중단했습니다. 다시 시도하고, 계속되면 서버가 느리거나 바쁜 것입니다.",
+  },
+  "error.internal": { en: "The server failed", ko: "서버 오류가 났습니다" },
+  "error.internal.hint": {
+    en: "Give the number below to whoever looks after the server.",
+    ko: "아래 번호를 서버 담당자에게 알려 주세요.",
+  },
+  "error.not_found": { en: "It is not there", ko: "찾을 수 없습니다" },
+  "error.not_found.hint": { en: "Reload this page and try again.", ko: "화면을 새로 고치고 다시 시도하세요." },
+  "error.method_not_allowed": { en: "The server refused the request", ko: "서버가 요청을 거절했습니다" },
+  "error.method_not_allowed.hint": { en: "Reload this page and try again.", ko: "화면을 새로 고치고 다시 시도하세요." },
+  "error.network": { en: "The server cannot be reached", ko: "서버에 연결할 수 없습니다" },
+  "error.network.hint": {
+    en: "Is it running, and is the network up? A very big file may also be cut off.",
+    ko: "서버와 네트워크를 확인하세요. 파일이 너무 커서 끊겼을 수도 있습니다.",
+  },
+  "error.not_a_file": { en: "That was not a file", ko: "파일이 아닙니다" },
+  "error.not_a_file.hint": {
+    en: "Drop a picture file: not a folder, a link or text.",
+    ko: "폴더, 링크, 글자가 아닌 사진 파일을 놓으세요.",
+  },
+  "error.empty_file": { en: "The file is empty", ko: "빈 파일입니다" },
+  "error.empty_file.hint": { en: "It holds no bytes. Take or export it again.", ko: "내용이 없습니다. 다시 저장하세요." },
+  "error.unexpected": { en: "The server's answer makes no sense", ko: "서버의 응답을 이해할 수 없습니다" },
+  "error.unexpected.hint": { en: "Is something between this page and the server?", ko: "중간에 다른 장비가 있는지 확인하세요." },
+};
