@@ -206,6 +206,19 @@ def test_the_check_belongs_to_its_class_and_goes_when_asked_again(page: Page, an
     expect(page.locator("#sentence")).to_have_text(answer["explanation"]["sentence"]["en"])
 
 
+def test_a_check_does_not_outlive_its_picture(page: Page, answer_for: Answers) -> None:
+    """Not even for the same class."""
+    name = answer_for(GOLDEN["first.jpg"])["class"]
+    unchecked = answer_for(GOLDEN["second.png"], target=name)["explanation"]["sentence"]["en"]
+    covers(page)
+
+    choose_sample(page, "second.png")
+    bar(page, name).click()
+
+    expect(page.locator("#sentence")).to_have_text(unchecked)
+    expect(page.locator("#cover")).to_be_hidden()
+
+
 def test_a_check_still_under_way_is_given_up_for_a_new_picture(page: Page) -> None:
     held: list[Route] = []
 
