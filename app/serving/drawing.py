@@ -77,7 +77,7 @@ def draw(
                 [
                     (
                         labels[each.target.class_index],
-                        f"{each.target.probability:.3f}",
+                        _probability(each.target.probability),
                         HeatMap(each.map.values, explanation.cell_to_picture, explanation.field_of_view),
                     )
                     for each in explanation.classes
@@ -161,7 +161,14 @@ def _title(explanation: Explanation, labels: Sequence[str]) -> str:
     name = labels[target.class_index]
     if against is not None:
         return f"{name} / {labels[against.class_index]}"
-    return f"{name} {target.probability:.3f}"
+    return f"{name} {_probability(target.probability)}"
+
+
+def _probability(value: float) -> str:
+    """To three digits, but never 0 or 1 where it is not."""
+    if 0.0 < value < 0.0005:
+        return "< 0.001"
+    return "> 0.999" if 0.9995 <= value < 1.0 else f"{value:.3f}"
 
 
 def _sheet(style: DrawingStyle, *, is_one_scale: bool, unit: str) -> Style:
