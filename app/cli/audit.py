@@ -104,7 +104,16 @@ def audited(settings: Settings, given: AuditOptions) -> tuple[Audit, tuple[Failu
         use_threads(settings.inference_threads)
         proved = proved_here(settings, bundle.folder)
         try:
-            evaluated, audit = evaluate(proved, pictures.items, facts, audit, options, tell)
+            evaluated, audit = evaluate(
+                proved.bundle,
+                proved.engine,
+                pictures.items,
+                facts,
+                audit,
+                options,
+                tell,
+                warnings=proved.proof.warnings,
+            )
         finally:
             proved.engine.close()
     labels = dict(zip(classes, bundle.labels(given.language), strict=True))

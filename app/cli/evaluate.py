@@ -50,7 +50,9 @@ class EvaluateOptions:
 def run_evaluate(settings: Settings, given: EvaluateOptions) -> None:
     """All of it; raises LinesideError, and then nothing is written."""
     refuse_foreign(given.out)
+    started = time.perf_counter()
     evaluation = evaluated_folder(settings, given)
+    seconds = time.perf_counter() - started
     write_folder(
         given.out,
         {
@@ -61,7 +63,7 @@ def run_evaluate(settings: Settings, given: EvaluateOptions) -> None:
             ).encode(),
         },
     )
-    _print(evaluation, given)
+    _print(evaluation, given, seconds)
 
 
 def evaluated_folder(settings: Settings, given: EvaluateOptions) -> Evaluation:
@@ -90,7 +92,6 @@ def evaluated_folder(settings: Settings, given: EvaluateOptions) -> Evaluation:
     )
     use_threads(settings.inference_threads)
     subjects, audits, failures = [], [], dict[Path, Failure]()
-    started = time.perf_counter()
     with telling() as tell:
         for bundle, pictures in zip(bundles, labelled, strict=True):
             each, audit = _one(settings, bundle, pictures, given.folder, options, tell)
@@ -98,7 +99,6 @@ def evaluated_folder(settings: Settings, given: EvaluateOptions) -> Evaluation:
             audits.append(audit)
             failures |= {failure.item.path: failure for failure in each.predictions.failures}
     notes = list(dict.fromkeys(note for pictures in labelled for note in pictures.notes))
-    notes.append(f"{time.perf_counter() - started:.1f} s in all")
     return Evaluation(
         folder=given.folder.resolve().name,
         subjects=_with_names(subjects),
@@ -133,7 +133,16 @@ def _one(
     check_damage(broken, len(pictures.items), options.max_damaged)
     proved = proved_here(settings, bundle.folder)
     try:
-        return evaluate(proved, pictures.items, facts, audit, options, tell)
+        return evaluate(
+            proved.bundle,
+            proved.engine,
+            pictures.items,
+            facts,
+            audit,
+            options,
+            tell,
+            warnings=proved.proof.warnings,
+        )
     finally:
         proved.engine.close()
 
@@ -181,7 +190,7 @@ def telling() -> Iterator[Tell]:
         yield tell
 
 
-def _print(evaluation: Evaluation, given: EvaluateOptions) -> None:
+def _print(evaluation: Evaluation, given: EvaluateOptions, seconds: float) -> None:
     console = Console(highlight=False)
     for each in evaluation.subjects:
         console.print(f"[bold]{escape(each.name)}[/]")
@@ -202,5 +211,6 @@ def _print(evaluation: Evaluation, given: EvaluateOptions) -> None:
     for note in evaluation.notes:
         console.print(f"[dim]{escape(note)}[/]", soft_wrap=True)
     console.print(
-        f"wrote {given.out / 'evaluation.html'}, evaluation.json and predictions.csv", soft_wrap=True
+        f"wrote {given.out / 'evaluation.html'}, evaluation.json and predictions.csv ({seconds:.1f} s of asking)",
+        soft_wrap=True,
     )

@@ -33,6 +33,11 @@ LONGER_SIDE: Final = 768
 """Looked for on a copy so large: that of the photographs the thresholds come from."""
 
 
+def stroke_of(mask: Mask) -> int:
+    """The width of a stroke of ink in a picture of this size, 8 pixels of the photographs' 574."""
+    return max(2, int(min(mask.shape)) // 72)
+
+
 @dataclass(frozen=True, slots=True)
 class Distractors:
     """Where they are in one picture; masks of the copy that was looked at."""
@@ -59,7 +64,7 @@ def distractors_of(image: Image.Image) -> Distractors:
     values = pixels.astype(np.int16)
     red, green, blue = values[..., 0], values[..., 1], values[..., 2]
     brightest, darkest = values.max(axis=2), values.min(axis=2)
-    reach = max(2, min(pixels.shape[:2]) // 72)  # 8 pixels of the photographs' 574
+    reach = max(2, min(pixels.shape[:2]) // 72)  # a stroke's width
 
     dark_blue = (blue > red + BACKDROP_BLUE) & (blue > green + BACKDROP_BLUE) & (brightest < DARK)
     wide = _share(dark_blue, reach) > WIDE_SHARE
@@ -72,17 +77,22 @@ def distractors_of(image: Image.Image) -> Distractors:
 
 
 def painted_over(
-    image: Image.Image, mask: Mask, colour: tuple[float, float, float] | None = None
+    image: Image.Image,
+    mask: Mask,
+    colour: tuple[float, float, float] | None = None,
+    *,
+    edge_is_soft: bool = True,
 ) -> Image.Image:
-    """The picture without what is under the mask, its edge soft.
+    """The picture without what is under the mask.
 
     Args:
         image: RGB, of the size the mask was found on or larger.
         mask: (h, w).
         colour: one for all; None: the mean of what lies around, so that nothing is left to see.
+        edge_is_soft: the mask is grown by a stroke's blurred edge and fades out; else its pixels alone are painted.
     """
     height, width = mask.shape
-    reach = max(1, min(mask.shape) // 144)
+    reach = max(1, min(mask.shape) // 144) if edge_is_soft else 0
     hidden = _grown(mask, reach)
     weight = Image.fromarray(hidden.astype(np.uint8) * 255).filter(ImageFilter.BoxBlur(reach))
     weight = weight.resize(image.size, Image.Resampling.BILINEAR)
@@ -96,16 +106,16 @@ def painted_over(
     return Image.fromarray(blended(pixels, paint, np.asarray(weight, np.float32) / np.float32(255)))
 
 
-def random_blocks(allowed: Mask, count: int, random: np.random.Generator) -> Mask:
-    """As many pixels somewhere else, in blocks as wide as a stroke: what painting alone does.
+def random_blocks(allowed: Mask, count: int, block: int, random: np.random.Generator) -> Mask:
+    """As many pixels somewhere else, in square blocks: what painting alone does.
 
     Args:
         allowed: (h, w), where they may lie; where it holds fewer than `count` pixels, all of it.
         count: pixels.
+        block: pixels of a side.
         random: where they lie.
     """
     height, width = allowed.shape
-    block = max(2, min(height, width) // 72)
     rows, columns = -(-height // block), -(-width // block)
     order = random.permutation(rows * columns).reshape(rows, columns)
     rank = np.repeat(np.repeat(order, block, axis=0), block, axis=1)[:height, :width]

@@ -13,7 +13,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from app.bundles.repository import Bundle
 from app.domain import Target
+from app.engines.base import Engine
 from app.errors import InvalidRequest
 from app.evaluation.audit import Audit, group_scores
 from app.evaluation.evaluated import Evaluated, ModelFacts
@@ -24,7 +26,6 @@ from app.evaluation.predictions import Failure, Limits, Prepared, evidence_place
 from app.evaluation.robustness import PaintedOver, paint_over
 from app.explain.maps import evidence_map
 from app.explain.summary import Summary
-from app.wiring import Proved
 
 Tell = Callable[[str, int, int], None]
 """What is being done, how many more of it are done, and of how many."""
@@ -55,19 +56,32 @@ def check_damage(failures: Sequence[Failure], count: int, max_damaged: float) ->
 
 
 def evaluate(
-    proved: Proved,
+    bundle: Bundle,
+    engine: Engine,
     items: Sequence[LabelledItem],
     facts: Sequence[PictureFacts],
     audit: Audit,
     options: Options,
     tell: Tell,
+    *,
+    warnings: Sequence[str] = (),
 ) -> tuple[Evaluated, Audit]:
     """One bundle on labelled pictures, and what the audit can say of it.
+
+    Args:
+        bundle: proved on the engine.
+        engine: warmed for the batch sizes of the options.
+        items: at least one.
+        facts: of these items.
+        audit: of their folder.
+        options: how they are asked.
+        tell: told what is being done.
+        warnings: of the proof.
 
     Raises:
         InvalidRequest: more pictures than allowed cannot be read.
     """
-    bundle, engine, threads = proved.bundle, proved.engine, options.threads or os.cpu_count() or 1
+    threads = options.threads or os.cpu_count() or 1
     manifest, geometry = bundle.manifest, bundle.geometry
     name = f"{bundle.name}/{bundle.version}"
     summary = Summary(manifest.region_of_interest())
@@ -115,7 +129,7 @@ def evaluate(
             engine.precision,
             manifest.title,
             manifest.notice,
-            proved.proof.warnings,
+            tuple(warnings),
         ),
         predictions=predictions,
         temperature=temperature,

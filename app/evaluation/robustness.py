@@ -20,7 +20,7 @@ from app.domain import Geometry
 from app.engines.base import Engine
 from app.errors import RequestError
 from app.evaluation.calibration import probabilities_at
-from app.evaluation.distractors import Distractors, Mask, distractors_of, painted_over, random_blocks
+from app.evaluation.distractors import Distractors, distractors_of, painted_over, random_blocks, stroke_of
 from app.evaluation.labelled import LabelledItem
 from app.evaluation.pictures import read_picture
 from app.evaluation.predictions import Limits
@@ -174,20 +174,21 @@ def _variants(picture: Picture, geometry: Geometry, flat: Colour | None, *, seed
     def pixels(image: Image.Image) -> Pixels:
         return preprocess(replace(picture, image=image), geometry.steps).pixels
 
-    # The control of ink lies on skin and meat; that of the backdrop anywhere, since little else is left.
-    masks: dict[What, tuple[Mask, Mask, Colour | None]] = {
-        "ink": (seen.ink, seen.flesh, None),
-        "backdrop": (seen.backdrop, np.ones_like(seen.backdrop), flat),
-    }
     painted: dict[Key, Pixels] = {}
     areas: dict[What, float] = {}
-    for what, (mask, elsewhere, colour) in masks.items():
-        if mask.mean() < LEAST_SHARE[what]:
-            continue
-        areas[what] = float(mask.mean())
-        control = random_blocks(elsewhere, int(mask.sum()), random)
-        painted[what, "truth"] = pixels(painted_over(picture.image, mask, colour))
-        painted[what, "control"] = pixels(painted_over(picture.image, control, colour))
+    if seen.ink.mean() >= LEAST_SHARE["ink"]:
+        areas["ink"] = float(seen.ink.mean())
+        elsewhere = random_blocks(seen.flesh, int(seen.ink.sum()), stroke_of(seen.ink), random)
+        painted["ink", "truth"] = pixels(painted_over(picture.image, seen.ink))
+        painted["ink", "control"] = pixels(painted_over(picture.image, elsewhere))
+    if seen.backdrop.mean() >= LEAST_SHARE["backdrop"]:
+        areas["backdrop"] = float(seen.backdrop.mean())
+        # Single pixels, anywhere: blocks on a quarter of the picture would hide the evidence itself, and with it
+        # whatever the backdrop does.
+        everywhere = np.ones_like(seen.backdrop)
+        dots = random_blocks(everywhere, int(seen.backdrop.sum()), 1, random)
+        painted["backdrop", "truth"] = pixels(painted_over(picture.image, seen.backdrop, flat))
+        painted["backdrop", "control"] = pixels(painted_over(picture.image, dots, edge_is_soft=False))
     return _Variants(pixels(picture.image), painted, areas)
 
 

@@ -56,20 +56,22 @@ def audit_section(
 
 def warnings(audits: Sequence[Audit], language: Language, labels: Mapping[str, str]) -> list[str]:
     """What must stand at the top of a report, each once."""
-    found = [
-        finding.text
-        for audit in audits
-        for finding in findings(audit, language, labels)
-        if finding.severity == "warning"
-    ]
-    return list(dict.fromkeys(found))
+    return [text for text, severity in _said(audits, language, labels).items() if severity == "warning"]
 
 
-def _findings(audits: Sequence[Audit], language: Language, labels: Mapping[str, str]) -> list[Child]:
+def _said(audits: Sequence[Audit], language: Language, labels: Mapping[str, str]) -> dict[str, str]:
+    """Every sentence once, with its severity; of several models, what is one's own begins with its name."""
     said: dict[str, str] = {}
     for audit in audits:
         for finding in findings(audit, language, labels):
-            said.setdefault(finding.text, finding.severity)
+            is_named = len(audits) > 1 and finding.is_of_model
+            text = f"{audit.asked}: {finding.text}" if is_named else finding.text
+            said.setdefault(text, finding.severity)
+    return said
+
+
+def _findings(audits: Sequence[Audit], language: Language, labels: Mapping[str, str]) -> list[Child]:
+    said = _said(audits, language, labels)
     worrying = [text for text, severity in said.items() if severity == "warning"]
     notes = [text for text, severity in said.items() if severity != "warning"]
     parts: list[Child] = [element("div", text, class_="warning") for text in worrying]

@@ -26,6 +26,8 @@ class Finding:
 
     severity: Severity
     text: str
+    is_of_model: bool = False
+    """Whether it says something of the model, not of the folder."""
 
 
 FACT_WORDS: Final[Mapping[Language, Mapping[Fact, str]]] = {
@@ -79,7 +81,7 @@ def findings(audit: Audit, language: Language, labels: Mapping[str, str] | None 
     known = {each.fact for each in audit.associations}
     found += [Finding("note", words.unknown(fact)) for fact in FACTS if fact in {"day", "camera"} - known]
     found += [
-        Finding("warning" if each.is_leant_on else "note", words.painted(each))
+        Finding("warning" if each.is_leant_on else "note", words.painted(each), is_of_model=True)
         for each in audit.painted
         if each.count
     ]
@@ -87,7 +89,9 @@ def findings(audit: Audit, language: Language, labels: Mapping[str, str] | None 
     for name, place in (audit.places or {}).items():
         seen = place.count - place.without_evidence
         if audit.region is not None and seen and 2 * place.mostly_outside > seen:
-            found.append(Finding("warning", words.outside(name, place.mostly_outside, seen)))
+            found.append(
+                Finding("warning", words.outside(name, place.mostly_outside, seen), is_of_model=True)
+            )
     return sorted(found, key=lambda finding: finding.severity != "warning")
 
 

@@ -163,7 +163,7 @@ def curves(
 def shade(share: float, *, is_right: bool) -> str:
     """The background of a cell of the confusion matrix."""
     red, green, blue = (40, 96, 143) if is_right else (200, 98, 45)
-    return f"background: rgba({red}, {green}, {blue}, {0.85 * share:.2f}); color: {'#fff' if share > 0.55 else 'inherit'}"
+    return f"background: rgba({red}, {green}, {blue}, {0.85 * share:.2f}); color: {'#fff' if share > (0.55 if is_right else 0.8) else 'inherit'}"
 
 
 def _ticks(share: float, left: float, top: float, side: float) -> tuple[Element, Element]:

@@ -141,7 +141,7 @@ ENGLISH: Final = Words(
     mostly_outside="mostly outside",
     painted="Painted over",
     painted_note="Ink is replaced by its surroundings, the backdrop by one flat colour; the control paints as many random "
-    "pixels.",
+    "pixels over with what lies around them.",
     looked_at="pictures that have it",
     area="area",
     changed="called something else",
@@ -210,7 +210,7 @@ KOREAN: Final = Words(
     evidence_inside="영역 안의 근거",
     mostly_outside="대부분 밖",
     painted="칠해 가리기",
-    painted_note="잉크는 주변 색으로, 배경은 한 가지 색으로 칠합니다. 대조군은 같은 수의 무작위 픽셀을 칠합니다.",
+    painted_note="잉크는 주변 색으로, 배경은 한 가지 색으로 칠합니다. 대조군은 같은 수의 무작위 픽셀을 주변 색으로 칠합니다.",
     looked_at="해당 사진",
     area="넓이",
     changed="판정이 바뀜",

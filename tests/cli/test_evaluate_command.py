@@ -148,6 +148,7 @@ def test_two_bundles_are_compared_on_the_same_pictures(models: Path, pictures: P
     page = (out / "evaluation.html").read_text("utf-8")
     assert 'lang="ko"' in page
     assert "맥니마" in page
+    assert "line/1: " in page
     assert "정확도를 주장하지 않습니다" in page
 
 

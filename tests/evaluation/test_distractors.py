@@ -64,12 +64,12 @@ def test_the_control_is_as_large_and_keeps_to_its_place() -> None:
     allowed = np.zeros((288, 384), bool)
     allowed[:, 100:] = True
 
-    control = random_blocks(allowed, 700, np.random.default_rng(3))
+    control = random_blocks(allowed, 700, 4, np.random.default_rng(3))
 
     assert 700 <= control.sum() < 720
     assert not (control & ~allowed).any()
-    assert random_blocks(allowed, 10**6, np.random.default_rng(3)).sum() == allowed.sum()
-    assert not random_blocks(allowed, 0, np.random.default_rng(3)).any()
+    assert random_blocks(allowed, 10**6, 4, np.random.default_rng(3)).sum() == allowed.sum()
+    assert not random_blocks(allowed, 0, 4, np.random.default_rng(3)).any()
 
 
 def test_the_photographs_have_ink_and_backdrop_where_people_see_them(carcass_photographs: list[Path]) -> None:

@@ -2,17 +2,20 @@
 
 import re
 import string
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 
+from app.evaluation.audit import Audit
 from app.evaluation.evaluated import Evaluated, Evaluation
 from app.evaluation.labelled import LabelledItem
 from app.evaluation.predictions import Predictions
+from app.evaluation.robustness import PaintedOver
 from app.evaluation.significance import McNemar, mcnemar
+from app.reports.audit_section import warnings
 from app.reports.evaluation_page import evaluation_page
 from app.reports.evaluation_words import ENGLISH, KOREAN, verdict
 
@@ -109,6 +112,17 @@ def test_two_models_are_compared_in_plain_words(one: int, other: int, said: str)
             in verdict(test, "A", "B", "en")
         )
     assert verdict(test, "A", "B", "ko")
+
+
+def test_of_two_models_each_finding_names_its_own() -> None:
+    used = PaintedOver("ink", 9, 9, 0.01, 8, 0.4, 0, 0.01, 0.01)
+    audits = [
+        Audit(CLASSES, (30, 30), (), asked="m/1", painted=(used,)),
+        Audit(CLASSES, (30, 30), (), asked="m/2", painted=(replace(used, changed=0, shift=0.0),)),
+    ]
+
+    assert [text[:5] for text in warnings(audits, "en", {})] == ["m/1: "]
+    assert warnings(audits[:1], "en", {})[0].startswith("With the ink marks painted over, 8 of 9")
 
 
 def test_charts_are_well_formed() -> None:
