@@ -334,7 +334,8 @@ def test_an_onnx_graph_gives_its_tensors(
     )
 
 
-@pytest.mark.parametrize("is_one_file", [False, pytest.param(True, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("is_one_file", [False, True])
 def test_an_onnx_graph_of_the_newer_exporter_gives_its_tensors(
     *, is_one_file: bool, tmp_path: Path, record_parity: RecordParity
 ) -> None:

@@ -104,7 +104,7 @@ TABLE = {
 
 CASES: list[tuple[Any, HeadSpec, Normalisation | None]] = [
     (carcass_model, ConvCamHead(3, 3), None),
-    (linear_model, LinearHead(), None),
+    pytest.param(linear_model, LinearHead(), None, marks=pytest.mark.slow),
     (mlp_model, MlpHead((16,)), RGB_255),
 ]
 
