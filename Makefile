@@ -62,6 +62,10 @@ bench-overload: .venv/.dev ## ten times the capacity for five seconds; prints wh
 bench-explain: .venv/.dev ## what an explanation costs beside a prediction, ResNet-50 on the CPU
 	PYTHONPATH=tests $(BIN)/python bench/explain.py
 
+.PHONY: bench-peers
+bench-peers: .venv/.dev ## Lineside and seven other servers, interleaved (an hour; needs 10 GB under .bench/)
+	PYTHONPATH=tests $(BIN)/python bench/peers.py
+
 .PHONY: bench-threads
 bench-threads: .venv/.dev ## how torch's threads should wait, alone and beside a busy neighbour
 	$(BIN)/python bench/threads.py
