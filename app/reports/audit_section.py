@@ -11,8 +11,8 @@ from app.evaluation.audit import Audit
 from app.evaluation.shortcuts import UNKNOWN, Association
 from app.reports.audit_words import FACT_WORDS, WHAT_WORDS, Language, findings
 from app.reports.evaluation_charts import interval_bar, shade
-from app.reports.evaluation_html import Child, element, page, table
 from app.reports.evaluation_words import Words, words_of
+from app.reports.html import Child, element, page, table
 
 MAX_GROUPS: Final = 12
 """Columns of a table on paper; the evaluation.json has all."""
@@ -23,11 +23,15 @@ def audit_page(audits: Sequence[Audit], folder: str, language: Language, labels:
     words = words_of(language)
     title = words.audit_title.format(folder)
     return page(
-        element("h1", title),
-        *audit_section(audits, language, labels, has_title=False),
-        element("footer", element("p", words.footer, class_="small")),
+        element(
+            "main",
+            element("h1", title),
+            *audit_section(audits, language, labels, has_title=False),
+            element("footer", element("p", words.footer, class_="small")),
+        ),
         title=title,
         language=language,
+        style="evaluation.css",
     )
 
 

@@ -184,8 +184,7 @@ def _cover(prepared: Prepared, explanation: Explanation, regions: Regions) -> Co
     """The three images that show what the first region is worth; None where there is none in sight."""
     if not regions.regions:
         return None
-    to_input = explanation.cell_to_picture.then(_inverse(prepared.taken.to_picture))
-    mask = regions.mask(1, explanation.input_size, to_input)
+    mask = regions.mask(1, explanation.input_size, explanation.cell_to_input)
     return cover(prepared.taken.pixels, mask) if mask.any() else None
 
 
@@ -208,15 +207,6 @@ def _checked(
         without, only, random = (float(next(said)[top.class_index]) for _ in range(3))
         checks.append(each.check(top.probability, without, only, random))
     return checks
-
-
-def _inverse(affine: Affine) -> Affine:
-    return Affine(
-        1 / affine.scale_x,
-        -affine.offset_x / affine.scale_x,
-        1 / affine.scale_y,
-        -affine.offset_y / affine.scale_y,
-    )
 
 
 # --- drawings ----------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from typing import Final
 from xml.etree.ElementTree import Element
 
 from app.evaluation.calibration import ReliabilityBin
-from app.reports.evaluation_html import Child, element
+from app.reports.html import Child, element
 
 BLUE: Final = "#28608f"
 ORANGE: Final = "#c8622d"

@@ -16,8 +16,8 @@ from app.evaluation.gallery import Mistake
 from app.reports.audit_section import audit_section, warnings
 from app.reports.audit_words import Language
 from app.reports.evaluation_charts import BLUE, ORANGE, curves, interval_bar, reliability_diagram, shade
-from app.reports.evaluation_html import Child, element, embedded, page, table
 from app.reports.evaluation_words import Words, verdict, words_of
+from app.reports.html import Child, element, embedded, page, table
 
 MAX_MATRIX_CLASSES: Final = 12
 MAX_CLASS_ROWS: Final = 20
@@ -57,7 +57,7 @@ def evaluation_page(evaluation: Evaluation, language: Language) -> bytes:
         body += audit_section(evaluation.audits, language, labels)
     body += _curves(evaluation, words)
     body += _ending(evaluation, words)
-    return page(*body, title=title, language=language)
+    return page(element("main", *body), title=title, language=language, style="evaluation.css")
 
 
 def _labels(subject: Evaluated, language: Language) -> tuple[str, ...]:
@@ -235,7 +235,7 @@ def _mistake(mistake: Mistake, labels: Sequence[str], words: Words) -> Child:
         "section",
         element("header", element("b", f"{path.parent.name}/{path.name}"), f"  {true} → {said}"),
         *(
-            element("figure", embedded(picture, caption), element("figcaption", caption))
+            element("figure", embedded(picture, description=caption), element("figcaption", caption))
             for picture, caption in drawn
             if picture is not None
         ),
