@@ -6,6 +6,9 @@ PYTHON ?= python3
 UV := PYTHONPATH=.uv $(PYTHON) -m uv
 BIN := .venv/bin
 PORT ?= 8000
+PHOTOGRAPHS ?= ../shared/data/carcass
+# The default suite; what is left out, pytest says at its end.
+DEFAULT := not browser and not docker and not gpu and not fuzz and not slow
 # torch, torchvision and what they import are compiled once, not at every start: 10 s against 5.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -20,7 +23,8 @@ run: .venv/.lineside ## serve ./models on http://127.0.0.1:8000 (PORT=... for an
 .PHONY: test
 test: .venv/.dev ## lint, types, arrows and the default test suite
 	@$(MAKE) --no-print-directory check
-	$(BIN)/pytest
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile -m "$(DEFAULT) and not alone"
+	$(BIN)/pytest -m "$(DEFAULT) and alone"
 
 .PHONY: check
 check: .venv/.dev ## lint, types and arrows only; edits nothing
@@ -42,6 +46,10 @@ test-browser: .venv/.dev ## drive the page with the system's Chromium
 test-docker: .venv/.dev ## build the image, run it, post to it
 	$(BIN)/pytest -m docker
 
+.PHONY: image-edge
+image-edge: ## build lineside:0.1.0-edge, which serves exported bundles on the CPU without torch
+	docker build --target edge -t lineside:0.1.0-edge .
+
 .PHONY: test-slow
 test-slow: .venv/.dev ## correct but long
 	$(BIN)/pytest -m slow
@@ -54,25 +62,55 @@ test-fuzz: .venv/.dev ## long random input
 test-gpu: .venv/.dev ## needs a CUDA device
 	$(BIN)/pytest -m gpu
 
+.PHONY: gpu-check
+gpu-check: .venv/.dev ## the GPU tests and the GPU bench, where there is a CUDA device
+	@if $(BIN)/python -c 'import sys, torch; sys.exit(not torch.cuda.is_available())'; then \
+	  $(BIN)/pytest -m gpu && PYTHONPATH=tests $(BIN)/python -m bench.gpu; \
+	else echo "gpu-check: torch sees no CUDA device here; the GPU tests and bench/gpu.py were not run"; fi
+
+.PHONY: bench
+bench: .venv/.dev ## this server alone: stages, limit, lone latency, overload, memory; writes bench/README.md (20 minutes)
+	$(BIN)/python -m bench.server
+
+.PHONY: bench-quick
+bench-quick: .venv/.dev ## the same of the first engine in two minutes; writes nothing
+	$(BIN)/python -m bench.server --quick
+
+.PHONY: bench-peers
+bench-peers: .venv/.dev ## Lineside beside seven other servers; writes bench/README.md (30 minutes; 6 GB under .bench/)
+	$(BIN)/python -m bench.peers
+
+.PHONY: bench-agreement
+bench-agreement: .venv/.dev ## what every engine and precision answers to the real photographs (PHOTOGRAPHS=folder); writes bench/README.md
+	$(BIN)/python -m bench.agreement $(PHOTOGRAPHS)
+
+.PHONY: bench-page
+bench-page: .venv/.dev ## write bench/README.md anew from bench/results/
+	$(BIN)/python -m bench.page
+
 .PHONY: bench-overload
 bench-overload: .venv/.dev ## ten times the capacity for five seconds; prints what happened
-	PYTHONPATH=tests $(BIN)/python bench/overload.py
+	$(BIN)/python -m bench.overload
 
 .PHONY: bench-explain
 bench-explain: .venv/.dev ## what an explanation costs beside a prediction, ResNet-50 on the CPU
-	PYTHONPATH=tests $(BIN)/python bench/explain.py
-
-.PHONY: bench-peers
-bench-peers: .venv/.dev ## Lineside and seven other servers, interleaved (an hour; needs 10 GB under .bench/)
-	PYTHONPATH=tests $(BIN)/python bench/peers.py
+	$(BIN)/python -m bench.explain
 
 .PHONY: bench-threads
 bench-threads: .venv/.dev ## how torch's threads should wait, alone and beside a busy neighbour
-	$(BIN)/python bench/threads.py
+	$(BIN)/python -m bench.threads
+
+.PHONY: bench-decoding
+bench-decoding: .venv/.dev ## CPU time of decoding and geometry: plain Pillow, exact, scaled
+	$(BIN)/python -m bench.decoding
+
+.PHONY: bench-cores
+bench-cores: .venv/.dev ## how many threads compute and decode best on these cores, pinned or not (20 minutes; a quiet machine)
+	PYTHONPATH=tests $(BIN)/python -m bench.cores
 
 .PHONY: bench-drawing
 bench-drawing: .venv/.dev ## what drawing an overlay costs, and what it is made of
-	OMP_NUM_THREADS=1 $(BIN)/python bench/drawing.py
+	OMP_NUM_THREADS=1 $(BIN)/python -m bench.drawing
 
 .PHONY: pointing-game
 pointing-game: .venv/.dev ## where the demo model's maps lie against the painted cue, per alignment
@@ -82,10 +120,14 @@ pointing-game: .venv/.dev ## where the demo model's maps lie against the painted
 docs-pictures: .venv/.dev ## draw the pictures of docs/img/ anew, from paintings and the demo model; needs Chromium
 	$(BIN)/python -m app.demo.showcase
 	$(BIN)/python -m app.demo.report_picture
+	$(BIN)/python -m app.demo.evaluation_picture
 
 .PHONY: demo-model
 demo-model: .venv/.dev ## paint carcasses and train models/carcass-demo/1 anew
-	$(BIN)/python -m app.demo
+	$(BIN)/python -m app.demo paint .demo/paintings
+	@rm -rf .demo/models/carcass-demo
+	$(BIN)/lineside finetune .demo/paintings --config examples/painted.toml --out .demo/models/carcass-demo/1
+	$(BIN)/python -m app.demo accept .demo/models/carcass-demo/1 models/carcass-demo/1
 
 .PHONY: docs
 docs: .venv/.dev ## write docs/configuration.md anew from app/settings.py
@@ -96,9 +138,10 @@ parity: .venv/.dev ## measure imports against every library; write the table in 
 	$(BIN)/pytest tests/checkpoints -m "not fuzz" --write-parity
 
 .PHONY: lock
-lock: .uv/uv ## resolve both lock files anew
-	$(UV) pip compile -q --universal --generate-hashes --no-header pyproject.toml -o requirements.lock
-	$(UV) pip compile -q --universal --generate-hashes --no-header --group dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+lock: .uv/uv ## resolve the three lock files anew
+	$(UV) pip compile -q --universal --generate-hashes --no-header --extra torch --extra quantize pyproject.toml -o requirements.lock
+	$(UV) pip compile -q --universal --generate-hashes --no-header -c requirements.lock pyproject.toml -o requirements-edge.lock
+	$(UV) pip compile -q --universal --generate-hashes --no-header --extra torch --extra quantize --group dev -c requirements.lock pyproject.toml -o requirements-dev.lock
 
 # A stamp is newer than the lock it was made from, so a second run installs nothing.
 .uv/uv:

@@ -11,6 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos", "box", "hamming"]
+Decoding = Literal["exact", "scaled"]
+"""exact: every pixel, as training saw it; scaled: a large JPEG at 1/2, 1/4 or 1/8, where the first resize still gets at
+least twice the pixels it needs along each side."""
 Anchor = Literal[
     "center", "top_left", "top", "top_right", "left", "right", "bottom_left", "bottom", "bottom_right"
 ]
@@ -86,6 +89,7 @@ class Geometry:
     orientation: Literal["ignore", "apply"] = "ignore"
     alpha_background: tuple[int, int, int] = (255, 255, 255)
     """The colour under transparent pixels, RGB."""
+    decode: Decoding = "exact"
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +201,27 @@ class NetworkSpec:
     normalisation: Normalisation = field(default_factory=Normalisation)
 
 
+@dataclass(frozen=True, slots=True)
+class NetworkFacts:
+    """What a server must know of a network besides its graph, to run it without building it from its parts."""
+
+    input_size: Size
+    class_count: int
+    evidence_kind: EvidenceKind
+    evidence_methods: tuple[Method, ...]
+    """What the evidence is called, up to a constant factor; the first is its own name."""
+    margin_cells: float
+    """Cells of the trunk's grid by which the evidence grid lies inside it, on each side."""
+    target_layer: str
+    """Whose cells the evidence's cells are."""
+    layers: tuple[str, ...]
+    """Those that a probe can ask for, from the picture on."""
+    cells: Cells | None
+    """Where the trunk's cells look on the input; None where the head resamples its grid."""
+    bias: tuple[float, ...] | None
+    """What the mean of the evidence lacks to the logits, one a class; None where it depends on the picture."""
+
+
 # --- questions ---------------------------------------------------------------------------------
 
 
@@ -293,6 +318,10 @@ class Timings:
     inference: float = 0.0
     render: float = 0.0
     total: float = 0.0
+
+    def by_stage(self) -> dict[str, float]:
+        """Each by its name; asdict would copy every number deeply, for every answer."""
+        return {stage: getattr(self, stage) for stage in self.__slots__}
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,9 +15,11 @@ LinesideError
 │   └── ShuttingDown
 ├── DeadlineExceeded        the answer could not be had in time
 ├── InferenceFailed         ours: the engine raised
+├── DeviceLost              a device answers no more; never leaves the batcher
 ├── BundleRefused           a bundle on disk may not serve
 │   ├── ManifestInvalid     the manifest or the folder is wrong
 │   ├── WeightsRefused      the weight file is unreadable or does not fit the architecture
+│   ├── ExportFailed        the network has no form that runs on this machine's engine
 │   └── SelfTestFailed      loaded, but does not answer as it should
 ├── TrainingRefused         the folder, the configuration or the disk keeps a network from being trained
 ├── TrainingStopped         ended on request, with everything kept that is needed to go on
@@ -132,6 +134,12 @@ class InferenceFailed(LinesideError):
     code = "internal"
 
 
+class DeviceLost(LinesideError):
+    """A device answers no more; its worker is taken out of service and its entries are tried elsewhere."""
+
+    code = "internal"
+
+
 class BundleRefused(LinesideError):
     """A bundle on disk may not serve; the message is its reason in /models."""
 
@@ -144,6 +152,10 @@ class ManifestInvalid(BundleRefused):
 
 class WeightsRefused(BundleRefused):
     """The weight file is unreadable, unsafe, or does not fit the architecture."""
+
+
+class ExportFailed(BundleRefused):
+    """The network could not be converted for an engine, or its converted form is missing or stale."""
 
 
 class SelfTestFailed(BundleRefused):

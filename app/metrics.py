@@ -1,7 +1,6 @@
 """Every Prometheus metric, declared together; one registry per server, none global."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
@@ -56,12 +55,19 @@ class Metrics:
         self._info = Gauge(
             "lineside_model_info",
             "1 for each loaded model, with what it runs on.",
-            ["model", "version", "digest", "device", "precision"],
+            ["model", "version", "digest", "engine", "device", "precision"],
             registry=self.registry,
         )
         self._ready = Gauge(
             "lineside_model_ready",
             "1: proved and its worker alive; 0: loading, refused or stalled.",
+            ["model", "version"],
+            registry=self.registry,
+        )
+
+        self._out_of_service = Gauge(
+            "lineside_devices_out_of_service",
+            "Devices of a model that were lost or hang.",
             ["model", "version"],
             registry=self.registry,
         )
@@ -72,7 +78,7 @@ class Metrics:
 
     def time_stages(self, timings: Timings) -> None:
         """The stages of one answered request."""
-        stages: Mapping[str, float] = asdict(timings)
+        stages: Mapping[str, float] = timings.by_stage()
         for stage, milliseconds in stages.items():
             self._stages.labels(stage).observe(milliseconds / 1000)
 
@@ -90,12 +96,20 @@ class Metrics:
         self._ready.labels(model, str(version)).set_function(lambda: float(is_ready()))
 
     def add_model(
-        self, model: ModelIdentity, *, device: str, precision: str, entry_count: Callable[[], int]
+        self,
+        model: ModelIdentity,
+        *,
+        engine: str,
+        device: str,
+        precision: str,
+        entry_count: Callable[[], int],
+        out_of_service: Callable[[], int],
     ) -> None:
-        """Report a loaded model and its queue."""
+        """Report a loaded model, its queue and its devices."""
         version = str(model.version)
-        self._info.labels(model.name, version, model.digest, device, precision).set(1)
+        self._info.labels(model.name, version, model.digest, engine, device, precision).set(1)
         self._queue_entries.labels(model.name, version).set_function(lambda: float(entry_count()))
+        self._out_of_service.labels(model.name, version).set_function(lambda: float(out_of_service()))
 
     def render(self) -> bytes:
         """The exposition text."""

@@ -34,7 +34,28 @@ class Settings(BaseSettings):
     """TCP port; 0 takes any free one."""
 
     device: str = "auto"
-    """auto (CUDA where there is one, else the CPU), cpu, cuda or cuda:N."""
+    """auto (CUDA where there is one, else the CPU), cpu, cuda, cuda:N, or several as cuda:0,cuda:1: each model then runs
+    on all of them behind one queue."""
+
+    cpu_fallback: bool = True
+    """Keep every model on the CPU as well while it runs on CUDA, for when all its devices are lost. Takes its weights'
+    memory, and start-up its self-test."""
+
+    engine: Literal["auto", "torch", "openvino"] = "auto"
+    """What computes on the CPU. auto: OpenVINO, or torch for a network that OpenVINO cannot express; a CUDA device
+    always runs torch. OpenVINO is faster, and the server then needs no torch for predictions."""
+
+    precision: Literal["auto", "float32", "bfloat16", "float16", "int8"] = "auto"
+    """What networks compute in. auto: on the CPU int8 for a version made by `lineside quantize`, else bfloat16 where the
+    device has it (float16 on CUDA devices before Ampere) and the golden images hold, else float32. float16 is for CUDA,
+    int8 for the CPU."""
+
+    layer_maps: Literal["on_demand", "at_start", "off"] = "on_demand"
+    """Maps of layers and gradients need torch beside OpenVINO: loaded when first asked for (seconds, 500 MB), at the start,
+    or never."""
+
+    cache_folder: Path | None = None
+    """Where networks that were converted for OpenVINO are kept; unset: the user's cache folder, else the temporary one."""
 
     default_model: str | None = None
     """The model that answers when a request names none; unset: the only one there is."""
@@ -49,13 +70,14 @@ class Settings(BaseSettings):
     """Bundles loaded at the same time at start-up; loading is mostly reading and copying."""
 
     inference_threads: PositiveInt | None = None
-    """Threads of one forward pass on the CPU; unset: one per core."""
+    """Threads of one forward pass on the CPU; unset: one per core that the server may use."""
 
     image_threads: PositiveInt | None = None
-    """Threads that decode, resize and draw; unset: one per core."""
+    """Threads that decode, resize and draw; unset: one per core that the server may use."""
 
-    batch_sizes: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = (1, 2, 4, 8, 16)
-    """The only batch sizes that run; each is warmed before the model is ready, so none stalls later."""
+    batch_sizes: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = (1, 2, 4, 8)
+    """The only batch sizes that run; each is warmed before the model is ready, so none stalls later. Larger ones seldom pay
+    on a CPU, and 16 holds 65 MB more of a ResNet-50; `lineside tune` finds what pays, such as 32 on a GPU."""
 
     max_queue_entries: PositiveInt = 128
     """Images per model that may wait or run; above this, requests are refused before their body is read.

@@ -10,6 +10,7 @@ import os
 import platform
 import time
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import PIL
@@ -18,7 +19,7 @@ from PIL import Image
 from app.demo.painter import HEIGHT, WIDTH, paint
 from app.domain import Affine
 from app.images.decode import Picture
-from app.images.encode import encoded
+from app.images.encode import MediaType, encoded
 from app.images.heat import scale_of
 from app.images.overlay import Legend, Region, render_overlay
 from app.images.paint import canvas_of, extent_of, outline, shading_of
@@ -48,7 +49,7 @@ def main() -> None:
     fine = generator.uniform(0.5, 6.0, (56, 56)).astype(np.float32)
     region = Region((400, 380, 520, 500), "61 %")
 
-    def overlay(heat: np.ndarray, media_type: str = "image/jpeg", **options: object) -> float:
+    def overlay(heat: np.ndarray, media_type: MediaType = "image/jpeg", **options: Any) -> float:
         rows, cols = heat.shape
         cells = Affine(WIDTH / cols, 0.0, HEIGHT / rows, 0.0)
         return least_ms(

@@ -1,7 +1,7 @@
 """Fixtures that every room's tests share."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -10,6 +10,22 @@ from support.parity import DOCUMENT, Measured, RecordParity, rewritten
 import app  # noqa: F401 - before torch: it decides how torch's threads wait
 
 CARCASSES = Path(__file__).resolve().parents[2] / "shared" / "data" / "carcass"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Converted networks are kept for this session alone, by child processes too."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _float32() -> Iterator[None]:
+    """What is compared with torch is float32; a CPU with bfloat16 would be served in it. Tests that mean `auto` say so."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LINESIDE_PRECISION", "float32")
+        yield
 
 
 @pytest.fixture(scope="session")

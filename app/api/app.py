@@ -16,6 +16,7 @@ from starlette.responses import JSONResponse, Response
 from app import __version__
 from app.api import health, inference, models, page
 from app.api.context import CLIENT_LEFT, ContextMiddleware, context_of
+from app.api.gate import Gate
 from app.api.logs import configure_logging
 from app.api.problems import problem, problem_from
 from app.api.shutdown import graceful_signals
@@ -42,16 +43,17 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     configure_logging(log_format=settings.log_format, level=settings.log_level)
     wiring = Wiring(settings)
     catalogue = wiring.catalogue
+    gate = Gate(wiring.service, settings, wiring.metrics, is_draining=lambda: catalogue.is_draining)
 
     @asynccontextmanager
-    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(_app: FastAPI) -> AsyncIterator[dict[str, Gate]]:
         loading = asyncio.create_task(wiring.load_models())
         with graceful_signals(catalogue.begin_drain, grace_s=settings.shutdown_grace_s):
-            yield
+            yield {"gate": gate}
         catalogue.begin_drain()
         loading.cancel()
         await asyncio.gather(loading, return_exceptions=True)
-        await wiring.service.close(timeout_s=settings.drain_timeout_s)
+        await wiring.close(timeout_s=settings.drain_timeout_s)
 
     app = FastAPIOffline(
         title="Lineside",
@@ -78,10 +80,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 async def _on_lineside_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, LinesideError)  # noqa: S101 - registered for this class alone
     context = context_of(request)
-    context.code = error.code
-    if error.__cause__ is not None:
-        context.facts["cause"] = repr(error.__cause__)
-    context.facts["detail"] = error.message
+    context.refused(error)
     return problem_from(error, request_id=context.id)
 
 

@@ -7,17 +7,18 @@ response is out writes one log line and updates the metrics.
 import logging
 import re
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from typing import Any
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ulid import ULID
 
 from app.api.problems import INTERNAL_DETAIL, problem
 from app.domain import Prediction, Timings
+from app.errors import LinesideError
 from app.metrics import Metrics
 
 access_log = logging.getLogger("lineside.access")
@@ -38,11 +39,20 @@ class RequestContext:
     started: float
     """time.monotonic() when its headers were in."""
     model: str = ""
+    route: str = ""
+    """Where the request ended before it was routed."""
     code: str | None = None
     timings: Timings | None = None
     status: int = 0
     facts: dict[str, Any] = field(default_factory=dict)
     """More for the log line."""
+
+    def refused(self, error: LinesideError) -> None:
+        """Note why it was not answered."""
+        self.code = error.code
+        if error.__cause__ is not None:
+            self.facts["cause"] = repr(error.__cause__)
+        self.facts["detail"] = error.message
 
     def answered(self, prediction: Prediction) -> None:
         """Note what was answered."""
@@ -53,7 +63,7 @@ class RequestContext:
             class_name=prediction.top.class_name,
             probability=round(prediction.top.probability, 6),
             batch_size=prediction.batch_size,
-            timings_ms={stage: round(ms, 2) for stage, ms in asdict(prediction.timings).items()},
+            timings_ms={stage: round(ms, 2) for stage, ms in prediction.timings.by_stage().items()},
         )
 
 
@@ -82,7 +92,7 @@ class ContextMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        context = RequestContext(_request_id(Headers(scope=scope)), time.monotonic())
+        context = RequestContext(request_id(scope["headers"]), time.monotonic())
         scope.setdefault("state", {})["context"] = context
 
         async def send_with_id(message: Message) -> None:
@@ -107,38 +117,43 @@ class ContextMiddleware:
             else:
                 raise
         finally:
-            self._record(scope, context)
-
-    def _record(self, scope: Scope, context: RequestContext) -> None:
-        route = getattr(scope.get("route"), "path", "")
-        self._metrics.count_request(route=route, model=context.model, status=context.status)
-        if context.code is not None:
-            self._metrics.count_refusal(context.code)
-        if context.timings is not None:
-            self._metrics.time_stages(context.timings)
-        if route in QUIET_ROUTES and context.status < 400:
-            return
-        client = scope.get("client")
-        access_log.info(
-            "%s %s %d",
-            scope["method"],
-            scope["path"],
-            context.status,
-            extra={
-                "id": context.id,
-                "method": scope["method"],
-                "path": scope["path"],
-                "status": context.status,
-                "code": context.code,
-                "model": context.model or None,
-                "client": client[0] if client else None,
-                "duration_ms": round((time.monotonic() - context.started) * 1000, 2),
-                **context.facts,
-            },
-        )
+            record(self._metrics, scope, context)
 
 
-def _request_id(headers: Headers) -> str:
+def record(metrics: Metrics, scope: Scope, context: RequestContext) -> None:
+    """Count and log a request whose response is out."""
+    route = context.route or getattr(scope.get("route"), "path", "")
+    metrics.count_request(route=route, model=context.model, status=context.status)
+    if context.code is not None:
+        metrics.count_refusal(context.code)
+    if context.timings is not None:
+        metrics.time_stages(context.timings)
+    if route in QUIET_ROUTES and context.status < 400:
+        return
+    client = scope.get("client")
+    access_log.info(
+        "%s %s %d",
+        scope["method"],
+        scope["path"],
+        context.status,
+        extra={
+            "id": context.id,
+            "method": scope["method"],
+            "path": scope["path"],
+            "status": context.status,
+            "code": context.code,
+            "model": context.model or None,
+            "client": client[0] if client else None,
+            "duration_ms": round((time.monotonic() - context.started) * 1000, 2),
+            **context.facts,
+        },
+    )
+
+
+def request_id(headers: Iterable[tuple[bytes, bytes]]) -> str:
     """The client's own id if it is a plain word, else a new one that sorts by time."""
-    given = headers.get("x-request-id", "")
-    return given if ACCEPTABLE_ID.fullmatch(given) else str(ULID())
+    for name, value in headers:
+        if name == b"x-request-id":
+            given = value.decode("latin-1")
+            return given if ACCEPTABLE_ID.fullmatch(given) else str(ULID())
+    return str(ULID())

@@ -155,7 +155,7 @@ def explanation_reply(explained: Explained) -> ExplanationReply:
         target=TargetReply(
             **asdict(explanation.target),
             score="margin" if against is not None else explanation.score,
-            against=None if against is None else ClassScoreReply(**asdict(against)),
+            against=None if against is None else ClassScoreReply.model_validate(against),
         ),
         grid=_grid(explanation.map),
         geometry=GeometryReply(
@@ -243,7 +243,7 @@ def _class_maps(explanation: Explanation) -> ClassMapsReply | None:
     return ClassMapsReply(
         scale=max(float(np.abs(each.map.values).max()) for each in explanation.classes),
         maps=[
-            ClassMapReply(target=ClassScoreReply(**asdict(each.target)), grid=_grid(each.map))
+            ClassMapReply(target=ClassScoreReply.model_validate(each.target), grid=_grid(each.map))
             for each in explanation.classes
         ],
     )

@@ -23,7 +23,10 @@ async def livez() -> LivenessReply:
     responses={503: {"model": ReadinessReply, "description": "Not ready, with every reason."}},
 )
 async def readyz(request: Request) -> Response:
-    """200 when the models proved themselves and their workers live; load does not change it."""
+    """200 when the models proved themselves and have a worker that lives; load does not change it.
+
+    `reasons` also names what is out of service while it is ready, such as one of two devices.
+    """
     service: Service = request.app.state.service
     readiness = service.catalogue.readiness()
     reply = ReadinessReply(ready=readiness.is_ready, reasons=list(readiness.reasons))

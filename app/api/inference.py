@@ -7,7 +7,6 @@ import asyncio
 import base64
 import time
 from collections.abc import Coroutine
-from dataclasses import asdict
 from typing import Annotated, Any, TypeVar, cast
 from urllib.parse import quote
 
@@ -31,7 +30,7 @@ from app.api.schemas import (
     TimingsReply,
 )
 from app.api.upload import ClientLeft, client_left, read_picture
-from app.domain import ClassScore, EncodedPicture, Prediction
+from app.domain import EncodedPicture, Prediction
 from app.errors import DeadlineExceeded, InvalidRequest
 from app.images.encode import MediaType
 from app.serving.drawing import DrawingStyle
@@ -218,7 +217,7 @@ def _json(reply: PredictionReply, prediction: Prediction) -> Response:
 
 def _headers(prediction: Prediction) -> dict[str, str]:
     """What a client that asked for bytes alone still wants to know; names may be Korean, so percent-encoded."""
-    stages = asdict(prediction.timings)
+    stages = prediction.timings.by_stage()
     return {
         "Server-Timing": ", ".join(f"{stage};dur={ms:.2f}" for stage, ms in stages.items()),
         "Lineside-Class": quote(prediction.top.class_name, safe=" "),
@@ -228,23 +227,19 @@ def _headers(prediction: Prediction) -> dict[str, str]:
     }
 
 
-def _score_fields(score: ClassScore) -> dict[str, Any]:
-    return asdict(score)
-
-
 def _prediction_fields(prediction: Prediction) -> dict[str, Any]:
     return {
         "id": prediction.id,
         "class_name": prediction.top.class_name,
         "class_index": prediction.top.class_index,
         "probability": prediction.top.probability,
-        "top_k": [ClassScoreReply(**_score_fields(score)) for score in prediction.top_k],
-        "model": ModelReply(**asdict(prediction.model)),
-        "image": ImageReply(**asdict(prediction.image)),
+        "top_k": [ClassScoreReply.model_validate(score) for score in prediction.top_k],
+        "model": ModelReply.model_validate(prediction.model),
+        "image": ImageReply.model_validate(prediction.image),
         "cam": None if prediction.cam is None else _picture_reply(prediction.cam),
         "batch_size": prediction.batch_size,
         "timings_ms": TimingsReply(
-            **{stage: round(ms, 3) for stage, ms in asdict(prediction.timings).items()}
+            **{stage: round(ms, 3) for stage, ms in prediction.timings.by_stage().items()}
         ),
         "warnings": list(prediction.warnings),
     }

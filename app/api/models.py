@@ -10,9 +10,10 @@ from starlette.responses import FileResponse, Response
 
 from app.api.context import context_of
 from app.api.problems import problem
-from app.api.schemas import GoldenReply, ModelDescription, ModelsReply, ProblemReply
+from app.api.schemas import GoldenReply, ModelDescription, ModelsReply, ProblemReply, QuantizationReply
 from app.serving.catalogue import Catalogue, Model
 from app.serving.service import Service
+from app.settings import Settings
 
 router = APIRouter(prefix="/models", tags=["models"])
 
@@ -23,8 +24,11 @@ NOT_FOUND: dict[int | str, dict[str, Any]] = {404: {"model": ProblemReply, "desc
 async def list_models(request: Request) -> ModelsReply:
     """Every version of every model, also those that are loading or were refused."""
     catalogue = _catalogue(request)
+    settings: Settings = request.app.state.settings
     return ModelsReply(
-        models=[_describe(model, catalogue) for model in catalogue.models()], notes=list(catalogue.notes)
+        models=[_describe(model, catalogue) for model in catalogue.models()],
+        notes=list(catalogue.notes),
+        max_deadline_ms=settings.max_deadline_ms,
     )
 
 
@@ -74,6 +78,12 @@ def _describe(model: Model, catalogue: Catalogue) -> ModelDescription:
             max_probability_difference=proof.golden.max_probability_difference,
             tolerance=bundle.manifest.golden.tolerance,
         )
+    declared = bundle.manifest.quantization
+    quantization = None
+    if declared is not None:
+        quantization = QuantizationReply(
+            kind=declared.kind, images=declared.images, agreement=declared.agreement, drift=declared.drift
+        )
     return description.model_copy(
         update={
             "digest": bundle.digest,
@@ -88,14 +98,16 @@ def _describe(model: Model, catalogue: Catalogue) -> ModelDescription:
             "layers": list(abilities.layers) if abilities.probe_methods else [],
             "can_view_full": abilities.can_view,
             "sum_rule_error": proof.sum_rule_error,
-            "device": engine.device,
+            "engine": engine.runtime,
+            "device": deployment.device,
             "precision": engine.precision,
+            "quantization": quantization,
             "latency_ms": {size: round(s * 1000, 2) for size, s in proof.latency_s.items()},
             "golden": golden,
             "golden_images": [
                 f"/models/{quote(model.name)}/{model.version}/golden/{quote(image.file)}"
                 for image in (bundle.golden.images if bundle.golden is not None else ())
             ],
-            "warnings": list(proof.warnings),
+            "warnings": [*proof.warnings, *deployment.outages()],
         }
     )

@@ -42,7 +42,7 @@ class PredictQuery(PictureQuery):
 class Reply(BaseModel):
     """Base of all replies."""
 
-    model_config = ConfigDict(populate_by_name=True, serialize_by_alias=True)
+    model_config = ConfigDict(populate_by_name=True, serialize_by_alias=True, from_attributes=True)
 
 
 class ClassScoreReply(Reply):
@@ -149,6 +149,15 @@ class GoldenReply(Reply):
     tolerance: float
 
 
+class QuantizationReply(Reply):
+    """How its 8-bit form differed from float32 when it was made."""
+
+    kind: Literal["int8"]
+    images: Annotated[int, Field(description="Pictures that it was calibrated and compared on.")]
+    agreement: Annotated[float, Field(description="Share of the compared that get the class of float32.")]
+    drift: Annotated[float, Field(description="Largest difference of any probability on them.")]
+
+
 class ModelDescription(Reply):
     """One version of one model."""
 
@@ -176,8 +185,13 @@ class ModelDescription(Reply):
     ] = None
     can_view_full: Annotated[bool | None, Field(description="Whether `view=full` is answered.")] = None
     sum_rule_error: float | None = None
-    device: str | None = None
+    engine: Literal["torch", "openvino"] | None = None
+    """The library that computes."""
+    device: Annotated[str | None, Field(description="Those that answer now, with commas between.")] = None
     precision: str | None = None
+    quantization: Annotated[
+        QuantizationReply | None, Field(description="Of a version that `lineside quantize` made.")
+    ] = None
     latency_ms: Annotated[dict[int, float] | None, Field(description="One forward pass, by batch size.")] = (
         None
     )
@@ -191,6 +205,7 @@ class ModelsReply(Reply):
 
     models: list[ModelDescription]
     notes: list[str]
+    max_deadline_ms: Annotated[int, Field(description="The most that `deadline_ms` may ask for.")]
     version: Annotated[str, Field(description="Of Lineside.")] = __version__
 
 
@@ -198,7 +213,10 @@ class ReadinessReply(Reply):
     """Whether the server may drive the gate."""
 
     ready: bool
-    reasons: list[str]
+    reasons: Annotated[
+        list[str],
+        Field(description="Why not; while ready: models and devices that are out of service all the same."),
+    ]
 
 
 class LivenessReply(Reply):

@@ -10,7 +10,7 @@ import re
 import tomllib
 from collections import Counter
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, Strict, ValidationError, ValidationInfo, field_validator
 
@@ -77,6 +77,20 @@ class CalibrationTable(Table):
     """Probabilities are softmax(logits / temperature); fitted on pictures that were not trained on."""
 
 
+class QuantizationTable(Table):
+    """The version's network computes in 8-bit integers; `lineside quantize` writes this."""
+
+    kind: Literal["int8"]
+    sha256: Annotated[str, Strict(), Field(pattern="^[0-9a-f]{64}$")]
+    """Of openvino/int8.xml and .bin, so that the bundle's digest stands for them too."""
+    images: Annotated[int, Strict(), Field(ge=1)]
+    """Pictures that it was calibrated and compared on: on one half and the other, where there were 20 or more."""
+    agreement: Annotated[float, Strict(), Field(ge=0, le=1)]
+    """Share of the compared ones that get the class which float32 gives."""
+    drift: Annotated[float, Strict(), Field(ge=0, le=1)]
+    """Largest difference of any probability on them."""
+
+
 class Manifest(Table):
     """model.toml."""
 
@@ -99,6 +113,7 @@ class Manifest(Table):
     evidence: EvidenceTable = Field(default_factory=EvidenceTable)
     golden: GoldenTable = Field(default_factory=GoldenTable)
     calibration: CalibrationTable = Field(default_factory=CalibrationTable)
+    quantization: QuantizationTable | None = None
 
     @field_validator("display")
     @classmethod
@@ -143,7 +158,9 @@ class Manifest(Table):
         """What happens to the 8-bit pixels."""
         table = self.preprocess
         red, green, blue = table.alpha_background
-        return Geometry(tuple(step.step() for step in table.steps), table.orientation, (red, green, blue))
+        return Geometry(
+            tuple(step.step() for step in table.steps), table.orientation, (red, green, blue), table.decode
+        )
 
     def region_of_interest(self) -> RegionOfInterest | None:
         """Where the evidence is expected to lie; None where nobody said."""
@@ -161,6 +178,7 @@ KNOWN_KEYS: Keys = {
     "evidence": frozenset(EvidenceTable.model_fields),
     "golden": frozenset(GoldenTable.model_fields),
     "calibration": frozenset(CalibrationTable.model_fields),
+    "quantization": frozenset(QuantizationTable.model_fields),
     **{f"head:{kind}": frozenset(table.model_fields) for kind, table in HEAD_TABLES.items()},
     **{f"step:{name}": frozenset(table.model_fields) for name, table in STEP_TABLES.items()},
 }

@@ -18,6 +18,7 @@ from pydantic import (
     Field,
     Strict,
     Tag,
+    ValidationInfo,
     field_validator,
 )
 
@@ -29,6 +30,7 @@ from app.domain import (
     ConvCamHead,
     Crop,
     CropBox,
+    Decoding,
     FlattenHead,
     HeadSpec,
     Interpolation,
@@ -290,6 +292,8 @@ class PreprocessTable(Table):
         255,
     )
     steps: Annotated[tuple[StepTable, ...], Strict(False), Field(min_length=1, max_length=16)]
+    decode: Decoding = "exact"
+    """How the server reads large JPEGs; not part of what training did, so the golden images have to bear it."""
     scale: Annotated[Positive, BeforeValidator(_fraction)] = 1.0 / 255.0
     mean: Annotated[tuple[Finite, ...], Strict(False), Field(min_length=3, max_length=3)] = (0.0, 0.0, 0.0)
     std: Annotated[tuple[Positive, ...], Strict(False), Field(min_length=3, max_length=3)] = (1.0, 1.0, 1.0)
@@ -311,6 +315,24 @@ class PreprocessTable(Table):
                 'add { resize = [height, width], interpolation = "..." } as the last step'
             )
         return steps
+
+    @field_validator("decode")
+    @classmethod
+    def _has_a_resize_before_pixels_count(cls, decode: Decoding, info: ValidationInfo) -> Decoding:
+        steps: tuple[StepTable, ...] = info.data.get(
+            "steps", ()
+        )  # empty where the steps themselves are wrong
+        first = next((step for step in steps if not isinstance(step, CropBoxTable)), None)
+        if decode == "scaled" and isinstance(first, CropTable):
+            raise ValueError(
+                'with "scaled" the first step must not be a crop in pixels: it cuts from the full picture, which is '
+                'then never decoded; write "exact", or begin with resize, resize_shorter or crop_box'
+            )
+        return decode
+
+    def facts(self) -> dict[str, object]:
+        """What training did, as JSON values: all but `decode`, which is the server's choice."""
+        return self.model_dump(mode="json", exclude={"decode"})
 
     def input_size(self) -> Size:
         """What the network takes: the size of the last step."""

@@ -6,7 +6,7 @@ values -> describe -> Manifest -> write_manifest -> text that parses back to an 
 import re
 from collections.abc import Mapping, Sequence
 
-from app.bundles.manifest import Manifest, checked_manifest
+from app.bundles.manifest import Manifest, QuantizationTable, checked_manifest
 from app.bundles.manifest_tables import PreprocessTable
 from app.domain import (
     ConcatPoolHead,
@@ -57,6 +57,7 @@ def describe(
                 "channels": normalisation.channels,
                 "alpha_background": list(geometry.alpha_background),
                 "steps": [_step_table(step) for step in geometry.steps],
+                "decode": geometry.decode,
                 "scale": normalisation.scale,
                 "mean": list(normalisation.mean),
                 "std": list(normalisation.std),
@@ -125,7 +126,7 @@ def write_manifest(manifest: Manifest) -> str:
         *_evidence_lines(manifest),
         "",
         "[golden]",
-        f"tolerance = {_toml(manifest.golden.tolerance)}  # of any class's probability",
+        tolerance_line(manifest.golden.tolerance),
     ]
     if manifest.calibration.temperature != 1.0:
         about = "probabilities are softmax(logits / temperature)"
@@ -136,7 +137,26 @@ def write_manifest(manifest: Manifest) -> str:
             f"[display.{language}]",
             *(f"{_key(name)} = {_toml(text)}" for name, text in labels.items()),
         ]
+    if manifest.quantization is not None:
+        lines += ["", *quantization_lines(manifest.quantization)]
     return "\n".join(lines) + "\n"
+
+
+def tolerance_line(tolerance: float) -> str:
+    """The line of [golden]."""
+    return f"tolerance = {_toml(tolerance)}  # of any class's probability"
+
+
+def quantization_lines(table: QuantizationTable) -> list[str]:
+    """The manifest's [quantization] table."""
+    return [
+        "[quantization]  # written by `lineside quantize`",
+        f"kind = {_toml(table.kind)}",
+        f"sha256 = {_toml(table.sha256)}  # of openvino/int8.xml and .bin",
+        f"images = {_toml(table.images)}  # pictures that it was calibrated and compared on",
+        f"agreement = {_toml(table.agreement)}  # share of the compared that get the class which float32 gives",
+        f"drift = {_toml(table.drift)}  # largest difference of any probability on them",
+    ]
 
 
 def write_classes(classes: Sequence[str]) -> str:
@@ -161,6 +181,7 @@ def _preprocess_lines(table: PreprocessTable) -> list[str]:
         "steps = [",
         *(f"  {_toml(step.model_dump())}," for step in table.steps),
         "]",
+        f"decode = {_toml(table.decode)}  # exact | scaled: large JPEGs at 1/2, 1/4 or 1/8, if the golden images hold",
         f"scale = {_scale(table.scale)}  # then (pixel * scale - mean) / std",
         f"mean = {_toml(table.mean)}",
         f"std = {_toml(table.std)}",

@@ -197,7 +197,7 @@ def load_bundle(folder: Path, *, name: str, version: int) -> Bundle:
                 folder,
                 manifest.classes,
                 weights=weights,
-                preprocess=manifest.preprocess.model_dump(mode="json"),
+                preprocess=manifest.preprocess.facts(),
             ),
         )
     except BundleRefused as error:

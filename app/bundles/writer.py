@@ -63,7 +63,7 @@ def write_bundle(
                 made_with=made_with or {},
                 pictures=pictures,
                 weights=weights if weights.is_file() else None,  # else refused below, with the reason
-                preprocess=checked.preprocess.model_dump(mode="json"),
+                preprocess=checked.preprocess.facts(),
             )
         load_bundle(temporary, name=name, version=version)
         for path in (weights, *temporary.rglob("*/"), temporary):

@@ -15,7 +15,6 @@ from app.bundles.repository import open_bundle
 from app.cli.bundle_argument import bundle_folder
 from app.cli.evaluate import proved_here, telling
 from app.cli.summary import table_of
-from app.engines.torch_engine import use_threads
 from app.errors import InvalidRequest
 from app.evaluation.audit import Audit, audit_folder
 from app.evaluation.evaluate import Options, check_damage, evaluate
@@ -25,6 +24,7 @@ from app.evaluation.records import as_text, audit_json, failures_json, refuse_fo
 from app.reports.audit_section import audit_page
 from app.reports.audit_words import FACT_WORDS, Language, findings
 from app.settings import Settings
+from app.wiring.machine import available_cores
 
 MAX_GROUPS = 8
 """Columns of a table in a terminal."""
@@ -83,7 +83,7 @@ def audited(settings: Settings, given: AuditOptions) -> tuple[Audit, tuple[Failu
     options = Options(
         Limits(settings.max_body_bytes, settings.max_image_pixels),
         tuple(settings.batch_sizes),
-        settings.image_threads,
+        settings.image_threads or available_cores(),
         given.max_damaged,
         mistakes=0,
         painted=given.painted,
@@ -101,7 +101,6 @@ def audited(settings: Settings, given: AuditOptions) -> tuple[Audit, tuple[Failu
         check_damage(broken, len(pictures.items), given.max_damaged)
         if bundle is None:
             return audit, tuple(broken), {}
-        use_threads(settings.inference_threads)
         proved = proved_here(settings, bundle.folder)
         try:
             evaluated, audit = evaluate(

@@ -1,11 +1,11 @@
-"""Which bundle a command means: a folder, or a name in the model repository."""
+"""Which bundle a command means: a folder, or a name in the model repository; and where a new one goes."""
 
 from pathlib import Path
 
 from app.bundles.manifest import MANIFEST_FILE
 from app.bundles.problems import did_you_mean, listed
-from app.bundles.repository import VERSION, scan
-from app.errors import UnknownModel
+from app.bundles.repository import VERSION, place_of, scan
+from app.errors import InvalidRequest, UnknownModel
 
 
 def bundle_folder(given: str, repository: Path) -> Path:
@@ -30,6 +30,27 @@ def next_version(model: Path) -> Path:
     """The folder of a version that does not exist yet, beside the others."""
     taken = [int(entry.name) for entry in model.iterdir() if VERSION.fullmatch(entry.name)]
     return model / str(max(taken, default=0) + 1)
+
+
+def free_place(out: Path) -> Path:
+    """<name>/<version>/ for a new bundle, from models/NAME (the next version) or models/NAME/3.
+
+    Raises:
+        InvalidRequest, ManifestInvalid: it is taken, or no place for a bundle.
+    """
+    if VERSION.fullmatch(out.name):
+        folder = out
+    else:
+        taken = [0]
+        if out.is_dir():
+            taken += [int(entry.name) for entry in out.iterdir() if VERSION.fullmatch(entry.name)]
+        folder = out / str(max(taken) + 1)
+    place_of(folder)
+    if folder.exists():
+        raise InvalidRequest(
+            f"{folder.parent.name}/{folder.name} exists already; a version is never overwritten"
+        )
+    return folder
 
 
 def _versions(folder: Path) -> list[int]:

@@ -3,7 +3,6 @@
 bundle + labelled folder -> load -> hold -> detect -> report [-> a new version with what was found]
 """
 
-import os
 import threading
 import time
 from collections.abc import Mapping
@@ -36,7 +35,8 @@ from app.images.preprocess import preprocess
 from app.nets.architectures import get_architecture
 from app.nets.servable import Servable, behind
 from app.settings import Settings
-from app.wiring import load
+from app.wiring.machine import available_cores
+from app.wiring.networks import load
 
 EXIT_CODES: Mapping[Status, int] = {"holds": 0, "other": 1, "open": 2, "invalid": 2, "refused": 2}
 
@@ -102,7 +102,7 @@ def _investigated(
     items = spread(labelled.items, options.pictures)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     console = Console(stderr=True)
-    threads = settings.image_threads or os.cpu_count() or 1
+    threads = settings.image_threads or available_cores()
     with (
         Progress(*columns, console=console, transient=True) as progress,
         ThreadPoolExecutor(threads, thread_name_prefix="image") as pool,
@@ -137,10 +137,11 @@ def _new_version(
 ) -> tuple[Path, Manifest, Servable, list[GoldenPicture]]:
     """Where it goes, what it says, and labelled pictures as golden images under the new preprocessing."""
     declaration = findings.best.declaration
-    geometry = replace(bundle.geometry, steps=declaration.steps)
+    geometry = replace(bundle.geometry, steps=declaration.steps, decode="exact")
     manifest = bundle.manifest.model_copy(
         update={
             "weights": "weights.safetensors",
+            "quantization": None,  # its int8 form was made of the network behind the old preprocessing
             "classes": findings.classes,
             "preprocess": describe(
                 architecture=bundle.manifest.architecture,

@@ -44,7 +44,7 @@ class Detected:
         if self.bundle is None or self.findings is None:
             return None
         declaration = self.findings.best.declaration
-        geometry = replace(self.bundle.geometry, steps=declaration.steps)
+        geometry = replace(self.bundle.geometry, steps=declaration.steps, decode="exact")
         text = write_preprocess(geometry, declaration.normalisation)
         return f"{write_classes(self.findings.classes)}\n\n{text}" if self.findings.is_permuted else text
 

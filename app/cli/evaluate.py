@@ -3,7 +3,6 @@
 bundles -> the server's own proof; folder -> every picture once through each -> Evaluation -> three files at once
 """
 
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,7 +16,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from app.bundles.repository import Bundle, open_bundle
 from app.cli.bundle_argument import bundle_folder
 from app.cli.summary import figures_tables
-from app.engines.torch_engine import resolve_device, use_threads
 from app.errors import InvalidRequest
 from app.evaluation.audit import Audit, audit_folder
 from app.evaluation.evaluate import Options, Tell, check_damage, evaluate, history_path
@@ -31,7 +29,8 @@ from app.reports.audit_words import Language
 from app.reports.evaluation_page import evaluation_page
 from app.reports.evaluation_words import verdict
 from app.settings import Settings
-from app.wiring import Proved, prove
+from app.wiring import Machine, Proved, prove
+from app.wiring.machine import available_cores
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +84,11 @@ def evaluated_folder(settings: Settings, given: EvaluateOptions) -> Evaluation:
     options = Options(
         Limits(settings.max_body_bytes, settings.max_image_pixels),
         tuple(settings.batch_sizes),
-        settings.image_threads,
+        settings.image_threads or available_cores(),
         given.max_damaged,
         given.mistakes,
         given.painted,
     )
-    use_threads(settings.inference_threads)
     subjects, audits, failures = [], [], dict[Path, Failure]()
     with telling() as tell:
         for bundle, pictures in zip(bundles, labelled, strict=True):
@@ -151,8 +149,7 @@ def proved_here(settings: Settings, folder: Path) -> Proved:
     """On this machine's device, as the server proves it; raises BundleRefused."""
     return prove(
         folder,
-        device=resolve_device(settings.device),
-        device_lock=threading.Lock(),
+        machine=Machine.of(settings),
         batch_sizes=settings.batch_sizes,
         max_pixels=settings.max_image_pixels,
     )

@@ -5,8 +5,6 @@ explanations.json; both written whole or not at all
 """
 
 import json
-import os
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,7 +20,6 @@ from app.bundles.problems import listed
 from app.bundles.repository import Bundle, open_bundle, scan
 from app.cli.bundle_argument import bundle_folder
 from app.cli.explain_json import explanations_json
-from app.engines.torch_engine import resolve_device, use_threads
 from app.errors import InvalidRequest
 from app.evaluation.labelled import read_labelled
 from app.evaluation.pictures import SUFFIXES, find_pictures
@@ -35,7 +32,8 @@ from app.reports.explanations_page import explanations_page
 from app.reports.survey import Item, Reading, Survey, survey
 from app.reports.words import WORDS
 from app.settings import Settings
-from app.wiring import prove
+from app.wiring import Machine, prove
+from app.wiring.machine import available_cores
 
 MAX_MODELS = 3
 """More columns cannot be read on A4, and their depths would not fit on one sheet."""
@@ -69,10 +67,9 @@ def run_explain(settings: Settings, options: ExplainOptions) -> int:
     bundles = [open_bundle(folder) for folder in folders]
     classes = shared_classes(bundles)
     items, notes = _items(options.folder, classes, bundles)
-    use_threads(settings.inference_threads)
     reading = Reading(
         Limits(settings.max_body_bytes, settings.max_image_pixels),
-        settings.image_threads or os.cpu_count() or 1,
+        settings.image_threads or available_cores(),
         settings.batch_sizes,
     )
     with _proved(settings, folders, options.layers, console) as models, _progress(console) as progress:
@@ -167,15 +164,14 @@ def _proved(
     settings: Settings, folders: Sequence[Path], layers: str | None, console: Console
 ) -> Iterator[list[Asked]]:
     """Every bundle as the server would prove it; all engines are closed at the end."""
-    device, lock = resolve_device(settings.device), threading.Lock()
+    machine = Machine.of(settings)
     models: list[Asked] = []
     try:
         for folder in folders:
             with console.status(f"proving {folder.parent.name}/{folder.name}"):
                 proved = prove(
                     folder,
-                    device=device,
-                    device_lock=lock,
+                    machine=machine,
                     batch_sizes=settings.batch_sizes,
                     max_pixels=settings.max_image_pixels,
                 )

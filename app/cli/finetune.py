@@ -20,11 +20,13 @@ from rich.table import Table
 
 from app.bundles.manifest_text import describe
 from app.bundles.repository import place_of
-from app.cli.import_options import PRESETS, free_place
+from app.cli.bundle_argument import free_place
+from app.cli.import_options import PRESETS
 from app.errors import TrainingRefused, TrainingStopped
 from app.settings import Settings
 from app.training.bundle import put_in_place
-from app.training.configuration import Configuration, read_configuration, write_configuration
+from app.training.configuration import Configuration, read_configuration
+from app.training.configuration_text import write_configuration
 from app.training.finetune import finetune
 from app.training.tensorboard import TensorBoard
 from app.training.trained import Trained
@@ -182,8 +184,8 @@ def _show(trained: Trained, proved: Proved, place: Path, console: Console) -> No
     table = Table("side", "pictures", "right", "accuracy")
     for measured in (trained.validation, trained.test):
         if measured is not None:
-            right = int((measured.logits.argmax(1) == measured.labels).sum())
-            table.add_row(measured.side, f"{len(measured.labels)}", f"{right}", f"{measured.accuracy:.2%}")
+            accuracy = f"{measured.accuracy:.2%}" if measured.claims_accuracy else "not claimed"
+            table.add_row(measured.side, f"{len(measured.labels)}", f"{measured.right}", accuracy)
     console.print(table)
     if trained.damaged:
         console.print(f"{len(trained.damaged)} pictures could not be used; training/split.csv lists them")

@@ -13,8 +13,8 @@ from PIL import Image
 
 from app.bundles.golden import MAX_GOLDEN_IMAGE_BYTES
 from app.bundles.manifest import MAX_MANIFEST_BYTES, parse_manifest
-from app.bundles.repository import VERSION, place_of
 from app.checkpoints.found import Answers, Preprocessing
+from app.cli.bundle_argument import free_place
 from app.domain import Crop, Geometry, Normalisation, Resize, ResizeShorter, Size
 from app.errors import InvalidRequest, ManifestInvalid
 from app.evaluation.pictures import find_pictures
@@ -112,27 +112,6 @@ class Options:
         if self.out is None:
             raise InvalidRequest("say where the bundle goes: --out models/NAME (or --dry-run to only look)")
         return free_place(self.out)
-
-
-def free_place(out: Path) -> Path:
-    """<name>/<version>/ for a new bundle, from models/NAME (the next version) or models/NAME/3.
-
-    Raises:
-        InvalidRequest, ManifestInvalid: it is taken, or no place for a bundle.
-    """
-    if VERSION.fullmatch(out.name):
-        folder = out
-    else:
-        taken = [0]
-        if out.is_dir():
-            taken += [int(entry.name) for entry in out.iterdir() if VERSION.fullmatch(entry.name)]
-        folder = out / str(max(taken) + 1)
-    place_of(folder)
-    if folder.exists():
-        raise InvalidRequest(
-            f"{folder.parent.name}/{folder.name} exists already; a version is never overwritten"
-        )
-    return folder
 
 
 def _from_toml(path: Path) -> tuple[Geometry, Normalisation]:

@@ -37,7 +37,7 @@ from app.images.decode import decode
 from app.images.preprocess import preprocess
 from app.nets.servable import Servable, load_servable, servable_state
 from app.settings import Settings
-from app.wiring import Proved, environment, prove
+from app.wiring import Machine, Proved, environment, prove
 
 IMPORTED, REFUSED, QUESTION = 0, 1, 2
 
@@ -192,7 +192,9 @@ def _golden(
         files = golden_files(options.images, manifest.classes)
         note = Note("took", f"{len(files)} golden images from --images")
     engine = TorchEngine(servable, "cpu", lock=threading.Lock())
-    geometry = manifest.geometry()
+    geometry = replace(
+        manifest.geometry(), decode="exact"
+    )  # as training read them; the proof tells what scaling costs
     pictures, notes = list[GoldenPicture](), [note]
     for file in files:
         try:
@@ -220,8 +222,7 @@ def written(place: Path, manifest: Manifest, servable: Servable, pictures: Seque
     try:
         proved = prove(
             place,
-            device="cpu",
-            device_lock=threading.Lock(),
+            machine=Machine.reference(),
             batch_sizes=(1,),
             max_pixels=Settings().max_image_pixels,
         )

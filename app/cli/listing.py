@@ -8,7 +8,6 @@ from rich.table import Table
 
 from app.bundles.repository import open_bundle, scan
 from app.errors import BundleRefused
-from app.nets.architectures import ARCHITECTURES
 from app.settings import Settings
 
 
@@ -63,6 +62,8 @@ def _print_models_table(rows: list[dict[str, Any]], notes: tuple[str, ...], sett
 
 def print_architectures(*, as_json: bool) -> None:
     """Every architecture by name."""
+    from app.nets.architectures import ARCHITECTURES  # noqa: PLC0415 - torch; bundles are listed without it
+
     if as_json:
         names = [
             {

@@ -8,8 +8,10 @@ import typer
 from rich.console import Console
 
 from app import __version__
+from app.cli.making import making
 from app.cli.measuring import measuring
 from app.cli.shared_options import Device, Repository
+from app.cli.training import training
 from app.errors import LinesideError
 from app.explain.sentence import Language
 
@@ -21,7 +23,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+app.add_typer(making)
+app.add_typer(training)
 app.add_typer(measuring)
+
+
+NEEDS_TORCH = frozenset({"torch", "torchvision", "safetensors", "h5py"})
 
 
 def main() -> None:
@@ -29,8 +36,16 @@ def main() -> None:
     try:
         app()
     except LinesideError as error:
-        Console(stderr=True).print(f"[bold red]lineside:[/] {error.message}", highlight=False)
-        sys.exit(1)
+        _end(error.message)
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in NEEDS_TORCH:
+            raise
+        _end(f"this needs {error.name}, which is not installed here: pip install 'lineside\\[torch]'")
+
+
+def _end(message: str) -> None:
+    Console(stderr=True, soft_wrap=True).print(f"[bold red]lineside:[/] {message}", highlight=False)
+    sys.exit(1)
 
 
 @app.callback(invoke_without_command=True)
@@ -192,82 +207,6 @@ def import_(
     exit_code = run_import(options, as_json=as_json)
     if exit_code:
         raise typer.Exit(exit_code)
-
-
-@app.command()
-def finetune(
-    folder: Annotated[
-        Path | None, typer.Argument(help="Holds a folder for each class, or train/, val/ and test/ of such")
-    ] = None,
-    out: Annotated[
-        Path | None, typer.Option(help="models/NAME (takes the next free version) or models/NAME/3")
-    ] = None,
-    architecture: Annotated[str | None, typer.Option(help="`lineside architectures` lists them")] = None,
-    start: Annotated[
-        str | None,
-        typer.Option(help="imagenet (fetched), none, or a weight file or bundle [default imagenet]"),
-    ] = None,
-    freeze: Annotated[str | None, typer.Option(help="head, layer4, gradual or none [default none]")] = None,
-    preprocess: Annotated[
-        str | None, typer.Option(help="imagenet, carcass, or a TOML file with a [preprocess] table")
-    ] = None,
-    augmentation: Annotated[
-        str | None, typer.Option(help="none, carcass, cats-and-dogs, posture or digits")
-    ] = None,
-    group_by: Annotated[
-        str | None, typer.Option(help="none, day, camera or a regular expression on the path")
-    ] = None,
-    epochs: Annotated[int | None, typer.Option()] = None,
-    batch_size: Annotated[int | None, typer.Option()] = None,
-    learning_rate: Annotated[float | None, typer.Option()] = None,
-    seed: Annotated[int | None, typer.Option()] = None,
-    device: Device = None,
-    config: Annotated[Path | None, typer.Option(help="TOML; the options stand over it")] = None,
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", help="Any key of the file: training.epochs=30")
-    ] = None,
-    print_config: Annotated[
-        bool, typer.Option("--print-config", help="Print the whole configuration and train nothing.")
-    ] = False,
-    work: Annotated[
-        Path | None, typer.Option(help="Where an interrupted training waits [default models/.training-NAME]")
-    ] = None,
-    restart: Annotated[bool, typer.Option("--restart", help="Throw an interrupted training away.")] = False,
-    tensorboard: Annotated[Path | None, typer.Option(help="Folder for event files")] = None,
-) -> None:
-    """Train a network on a folder of photographs and make a bundle of it that has proved itself.
-
-    Interrupted at any moment, the same command goes on. docs/finetuning.md has examples.
-    """
-    from app.cli.finetune import Options, print_configuration, run_finetune  # noqa: PLC0415
-
-    values = {
-        "architecture": architecture,
-        "start": start,
-        "seed": seed,
-        "training.freeze": freeze,
-        "augmentation.preset": augmentation,
-        "data.group_by": group_by,
-        "training.epochs": epochs,
-        "training.batch_size": batch_size,
-        "optimiser.learning_rate": learning_rate,
-        "machine.device": device,
-    }
-    options = Options(
-        folder=folder,
-        out=out,
-        config=config,
-        values=values,
-        settings=settings or (),
-        preprocess=preprocess,
-        work=work,
-        restart=restart,
-        tensorboard=tensorboard,
-    )
-    if print_config:
-        typer.echo(print_configuration(options), nl=False)
-        return
-    run_finetune(options)
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""The commands that judge a model or a folder by labelled pictures: evaluate and audit."""
+"""The commands that measure: evaluate and audit by labelled pictures, tune by the clock."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -79,3 +79,38 @@ def audit(
     bundle = arguments[0] if len(arguments) == 2 else None
     options = AuditOptions(bundle, Path(arguments[-1]), out, language, max_damaged, painted)
     run_audit(settings, options, as_json=as_json)
+
+
+@measuring.command()
+def tune(
+    bundle: Annotated[
+        str, typer.Argument(help="models/NAME/1, or NAME in the model repository (newest version)")
+    ],
+    images: Annotated[
+        Path | None,
+        typer.Option(help="Pictures to measure decoding with [default: the golden images]", exists=True),
+    ] = None,
+    seconds: Annotated[
+        float, typer.Option(help="How long to measure; building the engines comes before", min=1, max=3600)
+    ] = 60,
+    out: Annotated[Path, typer.Option(help="The settings, as a file of environment variables")] = Path(
+        "lineside.env"
+    ),
+    plot: Annotated[Path, typer.Option(help="Latency and images/s against batch size, SVG")] = Path(
+        "tune.svg"
+    ),
+    force: Annotated[bool, typer.Option("--force", help="Replace these files where they are there.")] = False,
+    models: Repository = None,
+    device: Device = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
+) -> None:
+    """Measure every engine, precision, number of threads and batch size for a bundle here, and write the best settings.
+
+    Through the server's own engines; a precision whose golden images do not hold is measured and never recommended.
+    docs/speed.md says how to read the table.
+    """
+    from app.cli.tune import TuneOptions, run_tune  # noqa: PLC0415
+    from app.settings import load_settings  # noqa: PLC0415
+
+    settings = load_settings(model_repository=models, device=device, log_format="text", log_level="warning")
+    run_tune(settings, TuneOptions(bundle, images, seconds, out, plot, force), as_json=as_json)

@@ -131,7 +131,7 @@ async def _score(
 
             return list(await asyncio.gather(*(one(path) for path in files))), deployment
     finally:
-        await service.close(timeout_s=settings.drain_timeout_s)
+        await wiring.close(timeout_s=settings.drain_timeout_s)
 
 
 async def _score_one(

@@ -11,8 +11,6 @@ from app.settings import Settings
 
 log = logging.getLogger(__name__)
 
-BACKLOG = 2048
-
 
 def run_server(settings: Settings) -> None:
     """Serve until SIGTERM or Ctrl-C.
@@ -22,9 +20,8 @@ def run_server(settings: Settings) -> None:
     """
     listener = _listen(settings.host, settings.port)
     # Only now torch: a taken port or a misspelt setting is told at once, not after seconds.
-    import uvicorn  # noqa: PLC0415
-
     from app.api.app import create_app  # noqa: PLC0415
+    from app.api.server import server_for  # noqa: PLC0415
 
     app = create_app(settings)
     logging.captureWarnings(capture=True)
@@ -32,20 +29,10 @@ def run_server(settings: Settings) -> None:
     log.info("listening on %s", address)
     if settings.log_format == "text":
         _greet(address, settings)
-    config = uvicorn.Config(
-        app,
-        log_config=None,
-        access_log=False,
-        backlog=BACKLOG,
-        # Longer than a balancer's own (nginx 60 s, most cameras far less), so that ours never closes first.
-        timeout_keep_alive=75,
-        timeout_graceful_shutdown=round(settings.drain_timeout_s),
-        server_header=False,
-    )
     # uvicorn raises the signal again when it has ended; a drained server is a success, exit code 0.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: None)
-    uvicorn.Server(config).run(sockets=[listener])
+    server_for(app, drain_timeout_s=settings.drain_timeout_s).run(sockets=[listener])
 
 
 def _listen(host: str, port: int) -> socket.socket:

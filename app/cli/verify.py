@@ -3,8 +3,6 @@
 bundle -> the server's own proof -> golden table -> [labelled folder -> figures] -> table or JSON, exit code
 """
 
-import os
-import threading
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -14,12 +12,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from app.bundles.repository import open_bundle
 from app.cli.bundle_argument import bundle_folder
 from app.cli.verify_report import Status, Verified, print_verified
-from app.engines.torch_engine import resolve_device, use_threads
 from app.errors import BundleRefused, LinesideError
 from app.evaluation.labelled import LabelledFolder, read_labelled
 from app.evaluation.predictions import Limits, Predictions, predict_items
 from app.settings import Settings
-from app.wiring import Proved, examine, unproved
+from app.wiring import Machine, Proved, examine, unproved
+from app.wiring.machine import available_cores
 
 EXIT_CODES: Mapping[Status, int] = {"proved": 0, "refused": 1, "invalid": 2}
 
@@ -35,17 +33,15 @@ def verified_bundle(settings: Settings, given: str, *, labelled: Path | None) ->
     """Prove it, then ask it; every expected error becomes the report's reason."""
     try:
         folder = bundle_folder(given, settings.model_repository)
-        device = resolve_device(settings.device)
+        machine = Machine.of(settings)
         # Opened once more by the proof: a misspelt class folder is told before the network is built.
         bundle = open_bundle(folder)
         pictures = None
         if labelled is not None:
             pictures = read_labelled(labelled, bundle.classes, bundle.manifest.display)
-        use_threads(settings.inference_threads)
         proved = examine(
             folder,
-            device=device,
-            device_lock=threading.Lock(),
+            machine=machine,
             batch_sizes=settings.batch_sizes,
             max_pixels=settings.max_image_pixels,
         )
@@ -72,7 +68,7 @@ def _predictions(settings: Settings, proved: Proved, pictures: LabelledFolder) -
             pictures.items,
             proved.bundle.classes,
             batch_sizes=settings.batch_sizes,
-            threads=settings.image_threads or os.cpu_count() or 1,
+            threads=settings.image_threads or available_cores(),
             limits=Limits(settings.max_body_bytes, settings.max_image_pixels),
             on_done=lambda count: progress.advance(task, count),
         )

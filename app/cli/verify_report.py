@@ -55,6 +55,9 @@ class Verified:
             "engine": None
             if proved is None
             else {"device": proved.engine.device, "precision": proved.engine.precision},
+            "quantization": None
+            if proved is None or proved.bundle.manifest.quantization is None
+            else proved.bundle.manifest.quantization.model_dump(),
             "sum_rule_error": None if proved is None else proved.proof.sum_rule_error,
             "golden": None if proved is None else _golden_json(proved),
             "labelled": None if self.predictions is None else _labelled_json(self.predictions),
@@ -71,7 +74,7 @@ def _golden_json(proved: Proved) -> dict[str, Any] | None:
         "max_probability_difference": report.max_probability_difference,
         "top1_disagreements": report.top1_disagreements,
         "recorded_with": dict(golden.made_with),
-        "measured_with": environment(proved.engine.device, proved.engine.precision),
+        "measured_with": environment(proved.engine.device, proved.engine.precision, proved.engine.runtime),
         "images": [
             {
                 "file": row.file,
@@ -154,9 +157,15 @@ def _print_golden(console: Console, proved: Proved) -> None:
         f"evidence and bias add up to the logits within {proved.proof.sum_rule_error:.1e} of the largest",
         soft_wrap=True,
     )
+    if (made := bundle.manifest.quantization) is not None:
+        console.print(
+            f"quantised to {made.kind} with {made.images} pictures: {made.agreement:.2%} of the compared got the class that "
+            f"float32 gives, a probability differed by up to {made.drift:.4f}",
+            soft_wrap=True,
+        )
     if bundle.golden is None or report is None:
         return
-    here = environment(engine.device, engine.precision)
+    here = environment(engine.device, engine.precision, engine.runtime)
     console.print(_environments(bundle.golden.made_with, here))
     console.print(_golden_table(report, bundle.classes, bundle.manifest.golden.tolerance))
 

@@ -1,1 +1,1 @@
-"""A painter of synthetic carcasses with a known cue, and the recipe of the demo model."""
+"""A painter of synthetic carcasses with a known cue, and what makes the demo model of them."""

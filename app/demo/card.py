@@ -1,22 +1,20 @@
 """The demo model's card: README.md in its bundle, for people."""
 
-from collections.abc import Mapping
-
-from app.bundles.manifest import Manifest
+from app.bundles.repository import Bundle
 from app.demo.evaluation import Score
+from app.demo.painted_folder import GOLDEN_SEEDS, TRAINING_SEEDS
 from app.demo.painted_set import TEST_SEEDS
 
 
-def card(
-    score: Score, model: Manifest, *, scenes: int, epochs: int, golden_seeds: Mapping[str, tuple[int, ...]]
-) -> str:
+def card(score: Score, bundle: Bundle) -> str:
     """Markdown."""
-    size = model.network_spec().input_size
+    size = bundle.network_spec.input_size
     seeds = "\n".join(
         f"| `{name}-{number:04}.jpg` | {seed} |"
-        for name, row in golden_seeds.items()
+        for name, row in GOLDEN_SEEDS.items()
         for number, seed in enumerate(row, start=1)
     )
+    scenes = len(TRAINING_SEEDS)
     return f"""\
 # carcass-demo
 
@@ -38,9 +36,10 @@ where the cue is, so one can measure whether the map shows it.
 
 ## How it was made
 
-`make demo-model` (`python -m app.demo`) paints, trains, measures and writes this folder, this card included, in
-under five minutes on two idle cores. {scenes} scenes (seeds 0 to {scenes - 1}), each painted three times, once with
-each class's cue; {epochs} epochs of AdamW, the pictures shifted and mirrored at random.
+`make demo-model`: paints {scenes} scenes (seeds 0 to {scenes - 1}), each three times, once with each class's cue, and
+runs `lineside finetune` with [examples/painted.toml](../../../examples/painted.toml); then this card is measured and written.
+`training/config.toml` has every setting, `training/history.csv` every epoch, [training/evaluation.html](training/evaluation.html)
+the report.
 
 A scene's pose, light, colours, ink, bar and backdrop come from the seed and never hear of the class; within one
 scene the classes differ in no pixel outside the cue. The cue lies on the inside of the far ham and fills about

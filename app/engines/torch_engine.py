@@ -1,6 +1,8 @@
-"""A servable on a torch device, in float32.
+"""A servable on a torch device, in float32, one call after the other.
 
-images (B, h, w, 3) uint8 -> [pinned copy -> device] -> servable -> NumPy arrays on the host
+images (B, h, w, 3) uint8 -> device -> servable -> NumPy arrays on the host
+
+It serves on the CPU; on CUDA it trains and measures, and `cuda_engine` serves.
 
 Models on one device take turns by a lock that they share: two of them at once would make torch's
 threads fight over the cores, and share one GPU no faster. Knows nothing of queues.
@@ -49,10 +51,30 @@ def resolve_device(name: str) -> str:
     raise SettingsInvalid(f"there is no device {wanted}: {build}; set the device to cpu or auto")
 
 
+def resolve_devices(names: str) -> tuple[str, ...]:
+    """As `resolve_device`, of one or more with commas between, such as `cuda:0,cuda:1`.
+
+    Raises:
+        SettingsInvalid: no such device here, one that is named twice, or the CPU beside others.
+    """
+    devices = tuple(resolve_device(name) for name in names.split(","))
+    if len(set(devices)) < len(devices):
+        raise SettingsInvalid(f"the devices {names[:80]!r} name {', '.join(devices)}: each once, please")
+    if "cpu" in devices and len(devices) > 1:
+        raise SettingsInvalid(
+            "cpu cannot stand beside other devices: it would take batches that a GPU answers sooner; name the GPUs "
+            "alone, and the CPU is their fallback"
+        )
+    return devices
+
+
 class TorchEngine:
     """One servable on one device; see `app.engines.base.Engine`."""
 
-    precision: Final = "float32"
+    runtime: Final = "torch"
+    is_prepared: Final = True
+    precision: str = "float32"
+    batches_in_flight: int = 1
 
     def __init__(self, servable: Servable, device: str, *, lock: Lock) -> None:
         """Takes the servable over: its weights move to the device.
@@ -64,10 +86,9 @@ class TorchEngine:
         """
         if servable.training:
             raise ValueError("a servable in training mode would answer differently each time")
-        spec = servable.spec
         self.device = device
-        self.input_size: Size = spec.input_size
-        self.class_count: int = spec.class_count
+        self.input_size: Size = servable.spec.input_size
+        self.class_count: int = servable.spec.class_count
         self.evidence_kind: EvidenceKind = servable.evidence_kind
         self.margin_cells: float = servable.margin_cells
         self.target_layer: str = servable.target_layer
@@ -77,12 +98,8 @@ class TorchEngine:
         self.probe_methods: tuple[Method, ...] = tuple(FORMULAS)
         self._device = torch.device(device)
         self._lock = lock
-        self._staging: Tensor | None = None
         if self._device.type == "cuda":
-            # TF32 keeps 10 bits, and which layers use it depends on the batch size: the same carcass
-            # would be answered with other digits. Process-wide, and nobody here wants it otherwise.
-            torch.backends.cuda.matmul.fp32_precision = "ieee"
-            torch.backends.cudnn.conv.fp32_precision = "ieee"  # type: ignore[attr-defined]
+            use_full_float32()
         # The batch norms stay apart: folded into the convolutions, 5 % is gained on the CPU, and logits
         # move by up to 1.4e-5 of the largest (resnext50_32x4d at 64 pixels).
         self._servable: Servable | None = servable.to(self._device).to(memory_format=torch.channels_last)
@@ -115,16 +132,18 @@ class TorchEngine:
         """(B, h, w, 3) uint8 RGB, a probe each -> their answers. Safe from many threads."""
         held = self._checked(images)
         with self._lock:
-            logits, evidence, answers = probed(self._open(), self._on_device(held), probes)
+            logits, evidence, answers = probed(self._open(), held.to(self._device), probes)
             return ProbeOutput(
                 logits.cpu().numpy(), evidence.cpu().contiguous().numpy(), answers=tuple(answers)
             )
+
+    def prepare(self) -> None:
+        """Everything is there."""
 
     def close(self) -> None:
         """Lets go of the weights once no batch is running."""
         with self._lock:
             self._servable = None
-            self._staging = None
 
     def _checked(self, images: NDArray[np.uint8]) -> Tensor:
         height, width = self.input_size.height, self.input_size.width
@@ -138,26 +157,29 @@ class TorchEngine:
         return self._servable
 
     def _run(self, images: Tensor) -> EngineOutput:
-        logits, evidence = self._open()(self._on_device(images))
-        # On CUDA, .cpu() waits for the device; from there on the staging copy is free again.
+        logits, evidence = self._forward(images.to(self._device))
         return EngineOutput(logits=logits.cpu().numpy(), evidence=evidence.cpu().contiguous().numpy())
 
-    def _on_device(self, images: Tensor) -> Tensor:
-        if self._device.type == "cpu":
-            return images
-        count = images.shape[0]
-        if images.shape[1:3] != (self.input_size.height, self.input_size.width):
-            return images.to(self._device)  # the whole of a picture, now and then
-        if self._staging is None or self._staging.shape[0] < count:
-            self._staging = torch.empty(images.shape, dtype=torch.uint8, pin_memory=True)
-        staged = self._staging[:count]
-        staged.copy_(images)
-        return staged.to(self._device, non_blocking=True)
+    def _forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, h, w, 3) uint8 on the device -> logits (B, K), evidence (B, K, h', w'), float32."""
+        logits, evidence = self._open()(images)
+        return logits, evidence
 
 
 def _torchable(images: NDArray[np.uint8]) -> Tensor:
     # torch shares the array's memory, and warns of arrays that may not be written to.
     return torch.from_numpy(np.require(images, requirements=["C_CONTIGUOUS", "WRITEABLE"]))
+
+
+def use_full_float32() -> None:
+    """No TF32 on CUDA, for the whole process.
+
+    It keeps 10 bits, and which layers use it depends on the batch size: the same carcass would be answered with other
+    digits. By the flags of old: where one of the newer ones was set (`fp32_precision`), reading an old one is an error, in
+    torch 2.11 as in 2.15, and torch.export and torch.jit.trace do read them.
+    """
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = False
 
 
 def use_threads(count: int | None) -> None:

@@ -11,7 +11,7 @@ import hashlib
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
@@ -58,7 +58,11 @@ def hold(
     max_held_bytes: int = MAX_HELD_BYTES,
     on_done: Callable[[int], None] = lambda _count: None,
 ) -> HeldPictures:
-    """Decodes the items in their order, each once, until the memory is used up."""
+    """Decodes the items in their order, each once, until the memory is used up.
+
+    In full, whatever the manifest says of decoding: other steps will be tried on them.
+    """
+    geometry = replace(geometry, decode="exact")
     pictures: list[Picture] = []
     true: list[int] = []
     failures: list[Failure] = []

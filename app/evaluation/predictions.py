@@ -181,7 +181,7 @@ def prepare(item: LabelledItem, geometry: Geometry, limits: Limits) -> Prepared 
     """One picture as a request's is prepared, or why not."""
     try:
         data = read_picture(item.path, limits.max_bytes)
-        picture = decode(data, geometry=geometry, max_pixels=limits.max_pixels)
+        picture = decode(data, geometry=geometry, max_pixels=limits.max_pixels, keeps_picture=False)
         seen = preprocess(picture, geometry.steps)
     except RequestError as error:
         return Failure(item, error)

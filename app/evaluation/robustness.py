@@ -93,6 +93,7 @@ def paint_over(
         limits: of a picture.
         on_done: told how many more are done; each counts twice.
     """
+    geometry = replace(geometry, decode="exact")  # ink is painted over at full size, beside the plain picture
 
     def decoded(item: LabelledItem) -> Picture | None:
         try:

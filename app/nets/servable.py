@@ -21,6 +21,7 @@ from app.domain import (
     ConvCamHead,
     EvidenceKind,
     FlattenHead,
+    NetworkFacts,
     NetworkSpec,
     Normalisation,
     OwnHead,
@@ -107,6 +108,23 @@ class Servable(nn.Module):
         if not self.head.keeps_grid(architecture.grid(self.spec.input_size)):
             return None
         return Cells(architecture.stride, architecture.first_centre)
+
+    @torch.inference_mode()
+    def facts(self) -> NetworkFacts:
+        """What a server must know of it; runs it once, on noise."""
+        features = self.trunk(self.normalised(noise_images(self.spec.input_size, 1).to(self.mean.device)))
+        bias = self.head.bias_of(features) if self.evidence_kind == "exact" else None
+        return NetworkFacts(
+            input_size=self.spec.input_size,
+            class_count=self.spec.class_count,
+            evidence_kind=self.evidence_kind,
+            evidence_methods=self.head.evidence_methods,
+            margin_cells=self.margin_cells,
+            target_layer=self.target_layer,
+            layers=self.layers,
+            cells=self.cells,
+            bias=None if bias is None else tuple(bias.reshape(-1).tolist()),
+        )
 
     def normalised(self, images: Tensor) -> Tensor:
         """(B, h, w, 3) uint8 RGB -> (B, 3, h, w) float32, channels last in memory, ready for the trunk."""

@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 from app.bundles.problems import listed
 from app.bundles.repository import Bundle
 from app.domain import Affine, ClassScore, Explanation, Probed, Size
-from app.engines.base import Engine, ProbingEngine, evidence_methods
-from app.errors import InferenceFailed, InvalidRequest, UnknownClass
+from app.engines.base import Engine
+from app.errors import InferenceFailed, InvalidRequest
 from app.explain.explanation import Place, Said, explain
 from app.explain.maps import softmax
-from app.explain.plan import Abilities, Plan, Question, planned
+from app.explain.plan import Plan, Question, planned
 from app.images.decode import Picture, decode
 from app.images.preprocess import preprocess
+from app.serving.deployment import abilities_of
 from app.wiring import Proved
 
 
@@ -119,7 +120,7 @@ def asked(proved: Proved, *, layers: str | None = None) -> Asked:
         InvalidRequest: a layer that it has not, with those that it has.
     """
     bundle, engine, golden = proved.bundle, proved.engine, proved.proof.golden
-    abilities = _abilities(bundle, engine)
+    abilities = abilities_of(bundle, engine)
     has_map = engine.evidence_kind != "none"
     can_layers = has_map and layers is not None and bool(abilities.probe_methods)
     try:
@@ -148,23 +149,3 @@ def shared_classes(bundles: Sequence[Bundle]) -> tuple[str, ...]:
                 f"{listed(other.classes)}: only models of the same classes can be compared; make a report of each"
             )
     return first.classes
-
-
-def _abilities(bundle: Bundle, engine: Engine) -> Abilities:
-    prober = engine if isinstance(engine, ProbingEngine) else None
-
-    def class_index(name: str) -> int:
-        if name in bundle.classes:
-            return bundle.classes.index(name)
-        raise UnknownClass(f"no class {name!r} in {bundle.name}; it knows {listed(bundle.classes)}")
-
-    return Abilities(
-        evidence_kind=engine.evidence_kind,
-        evidence_methods=evidence_methods(engine),
-        probe_methods=() if prober is None else prober.probe_methods,
-        layers=(engine.target_layer,) if prober is None else prober.layers,
-        target_layer=engine.target_layer,
-        class_count=engine.class_count,
-        temperature=bundle.manifest.calibration.temperature,
-        class_index=class_index,
-    )

@@ -5,6 +5,7 @@ Evaluation + language -> evaluation_page -> bytes
 What must not be overlooked stands first: what is not claimed, and what is confounded. Computes no figure.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -23,6 +24,8 @@ MAX_MATRIX_CLASSES: Final = 12
 MAX_CLASS_ROWS: Final = 20
 MAX_CONFUSIONS: Final = 15
 MAX_NAMED: Final = 6
+CUT_AT_GUESSES: Final = 2.0
+"""A loss above twice that of guessing (ln K) is drawn at the top of the chart."""
 
 
 def evaluation_page(evaluation: Evaluation, language: Language) -> bytes:
@@ -253,11 +256,21 @@ def _curves(evaluation: Evaluation, words: Words) -> list[Child]:
         (words.validation_loss, ORANGE, [row.validation_loss for row in rows]),
     ]
     accuracy = [(words.validation_accuracy, ORANGE, [row.validation_accuracy for row in rows])]
+    # Batch norms that have not settled yet may lose a hundred once, and nothing else would be seen beside it.
+    guessing = math.log(len(evaluation.subjects[0].classes))
+    highest = max(value for _, _, values in losses for value in values)
+    is_cut = highest > CUT_AT_GUESSES * guessing
     return [
         element("h2", words.curves),
+        element("p", words.cut_note.format(f"{highest:.3g}"), class_="small") if is_cut else None,
         element(
             "div",
-            curves(numbers, losses, title=words.epoch),
+            curves(
+                numbers,
+                losses,
+                title=words.epoch,
+                top_value=CUT_AT_GUESSES * guessing if is_cut else None,
+            ),
             curves(numbers, accuracy, title=words.epoch, top_value=1.0),
             class_="side-by-side",
         ),

@@ -53,6 +53,7 @@ class Words:
     why: str
     against: str
     curves: str
+    cut_note: str
     training_loss: str
     validation_loss: str
     validation_accuracy: str
@@ -122,6 +123,7 @@ ENGLISH: Final = Words(
     why="why it said {name} ({probability})",
     against="what speaks for {name} ({probability})",
     curves="Training",
+    cut_note="The losses are cut at twice that of guessing; the highest was {}.",
     training_loss="training loss",
     validation_loss="validation loss",
     validation_accuracy="validation accuracy",
@@ -194,6 +196,7 @@ KOREAN: Final = Words(
     why="{name} 판정의 근거 ({probability})",
     against="{name}의 근거 ({probability})",
     curves="학습 과정",
+    cut_note="손실은 무작위로 찍을 때의 두 배에서 잘랐습니다. 가장 큰 값은 {}입니다.",
     training_loss="학습 손실",
     validation_loss="검증 손실",
     validation_accuracy="검증 정확도",

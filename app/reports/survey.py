@@ -147,7 +147,9 @@ def read(models: Sequence[Asked], limits: Limits, item: Item) -> tuple[Prepared,
         prepared: list[Prepared] = []
         for model in models:
             geometry = model.bundle.geometry
-            way = (geometry.orientation, geometry.alpha_background)
+            way: tuple[object, ...] = (geometry.orientation, geometry.alpha_background)
+            if geometry.decode == "scaled":
+                way += geometry.steps
             if way not in pictures:
                 pictures[way] = model.decode(data, max_pixels=limits.max_pixels)
             prepared.append(model.prepare(pictures[way]))

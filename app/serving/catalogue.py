@@ -34,13 +34,18 @@ class Model:
                 assert self.deployment is not None  # noqa: S101 - set together with the state
                 return self.deployment.fault()
 
+    def outages(self) -> tuple[str, ...]:
+        """What is out of service although it may serve."""
+        return () if self.deployment is None else self.deployment.outages()
+
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """Whether the server may drive the gate, and if not, everything that stands against it."""
+    """Whether the server may drive the gate, and everything that is not as it should be."""
 
     is_ready: bool
     reasons: tuple[str, ...]
+    """Why it may not; where it may all the same, models and devices that are out of service."""
 
 
 class Catalogue:
@@ -162,11 +167,16 @@ class Catalogue:
             for model in self.models()
             if (fault := model.fault()) is not None
         ]
+        outages = [
+            f"{model.name} version {model.version}: {outage}"
+            for model in self.models()
+            for outage in model.outages()
+        ]
         enough = len(faults) < len(self._models) if self._require == "any" else not faults
         wrong_defaults = self._wrong_defaults()
         return Readiness(
             is_ready=enough and not wrong_defaults,
-            reasons=(*wrong_defaults, *faults),
+            reasons=(*wrong_defaults, *faults, *outages),
         )
 
     def _wrong_defaults(self) -> list[str]:

@@ -1,13 +1,18 @@
-"""One proved model: its manifest's preprocessing, its queue, its engine.
+"""One proved model: its manifest's preprocessing, its queue, an engine on each of its devices.
 
 bytes -> Picture (decode) -> Preprocessed -> queue -> logits (K,), evidence (K, h', w'), a probe's answer
 
-Three lanes wait in one queue: plain images, images with a probe (a gradient costs more), and whole pictures, each of
-a size of its own and therefore alone. decode and preprocess are plain functions for a thread pool; infer is awaited on the event loop. Knows no HTTP.
+Lanes wait in one queue: plain images, images with a probe (a gradient costs more), and whole pictures, each of a size
+of its own and therefore alone. Whichever device is idle takes the next batch. decode and preprocess are plain functions
+for a thread pool; infer is awaited on the event loop. Knows no HTTP.
 """
 
+import asyncio
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,39 +20,22 @@ from numpy.typing import NDArray
 from app.bundles.comparison import GoldenReport
 from app.bundles.repository import Bundle
 from app.domain import ClassScore, Probe, Probed, Size
-from app.engines.base import Engine, ProbingEngine, evidence_methods
-from app.errors import ImageTooLarge, UnknownClass
+from app.engines.base import Engine, ProbingEngine
+from app.errors import ImageTooLarge, NotReady, UnknownClass
 from app.explain.maps import softmax
 from app.explain.plan import Abilities, Plan, Question, planned
 from app.images.decode import Picture, decode
 from app.images.preprocess import Preprocessed, preprocess
 from app.images.whole import whole_size, whole_steps
-from app.serving.batcher import PLAIN, Answer, Batcher, Lane
+from app.serving.batcher import Batcher
+from app.serving.batches import HEAD_PROBES, LAYER_PROBES, WHOLE, Entry, Pixels, Result, run_batch
 from app.serving.capacity import Hold
+from app.serving.line import PLAIN, Answer, Lane
+from app.serving.outages import count_out_of_service, fault_of, living_names, outages_of
+from app.serving.worker import Runner
 
-Pixels = NDArray[np.uint8]
-
-HEAD_PROBES = Lane("head probes")
-LAYER_PROBES = Lane("layer probes", largest=4)
-"""A ResNet-50 keeps about 50 MB an image for its backward pass from layer1 (224 x 224, measured at 16 of them)."""
-WHOLE = Lane("whole pictures", largest=1)
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """What waits in the queue."""
-
-    pixels: Pixels
-    """(h, w, 3), of the model's size unless the lane is `WHOLE`."""
-    lane: Lane
-    probe: Probe | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Result:
-    logits: NDArray[np.float32]
-    evidence: NDArray[np.float32]
-    probed: Probed | None = None
+PREPARING_RETRY_S = 5.0
+"""torch's import and a ResNet-50 took 3 to 8 s on two shared cores."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +64,50 @@ class Proof:
     warnings: tuple[str, ...]
 
 
+class ProvedEngine(NamedTuple):
+    """One device's engine and what was measured of it."""
+
+    engine: Engine
+    proof: Proof
+
+
+def abilities_of(bundle: Bundle, engine: Engine) -> Abilities:
+    """What a model on this engine can tell of a picture."""
+    prober = engine if isinstance(engine, ProbingEngine) else None
+    return Abilities(
+        evidence_kind=engine.evidence_kind,
+        evidence_methods=engine.evidence_methods,
+        probe_methods=() if prober is None else prober.probe_methods,
+        layers=(engine.target_layer,) if prober is None else prober.layers,
+        target_layer=engine.target_layer,
+        class_count=engine.class_count,
+        temperature=bundle.manifest.calibration.temperature,
+        class_index=lambda target: class_index(bundle, target),
+    )
+
+
+def class_index(bundle: Bundle, target: str) -> int:
+    """Index of a class given by name, or by its index in digits.
+
+    Raises:
+        UnknownClass: with the names that exist.
+    """
+    if target in bundle.classes:
+        return bundle.classes.index(target)
+    if target.isascii() and target.isdigit() and int(target) < len(bundle.classes):
+        return int(target)
+    raise UnknownClass(f"no class {target!r} in {bundle.name}; it knows {', '.join(bundle.classes)}")
+
+
 class Deployment:
     """One model that serves.
 
     Args:
         bundle: where it comes from.
-        engine: owned; closed with the deployment.
-        proof: from the self-tests.
+        engine: owned, as all of them; closed with the deployment. Says what the model is for all of them.
+        proof: of this engine.
+        others: the same network on further devices.
+        fallback: the same network on the CPU; answers only when every other device is lost.
         batch_sizes: the warmed sizes.
         max_entries: bound of its queue.
         max_bytes: bound of its queue.
@@ -98,6 +123,8 @@ class Deployment:
         engine: Engine,
         proof: Proof,
         *,
+        others: Sequence[ProvedEngine] = (),
+        fallback: ProvedEngine | None = None,
         batch_sizes: Sequence[int],
         max_entries: int,
         max_bytes: int,
@@ -114,9 +141,13 @@ class Deployment:
         self._max_view_pixels = max_view_pixels
         self._worker_stall_s = worker_stall_s
         self.batch_sizes = tuple(batch_sizes)
-        self._batcher = Batcher[Entry, _Result](
+        self._preparing: asyncio.Future[None] | None = None
+        proved = [ProvedEngine(engine, proof), *others]
+        self._engines = [one.engine for one in (*proved, *([] if fallback is None else [fallback]))]
+        self._batcher = Batcher[Entry, Result](
             bundle.name,
-            self._run_batch,
+            [_runner(one, batch_sizes) for one in proved],
+            fallback=None if fallback is None else _runner(fallback, batch_sizes),
             batch_sizes=batch_sizes,
             max_entries=max_entries,
             max_bytes=max_bytes,
@@ -134,30 +165,28 @@ class Deployment:
         """Entries that wait or run."""
         return self._batcher.entry_count
 
+    @property
+    def device(self) -> str:
+        """Those that answer now, such as `cuda:0, cuda:1`."""
+        return living_names(self._batcher.states())
+
+    @property
+    def out_of_service(self) -> int:
+        """Devices that were lost or hang."""
+        return count_out_of_service(self._batcher.states(), stall_s=self._worker_stall_s)
+
     def fault(self) -> str | None:
         """Why this model may not drive a gate just now; None when it may. Load does not change it."""
-        if not self._batcher.is_alive:
-            return "its worker is not running; restart the server"
-        busy_s = self._batcher.busy_s()
-        if busy_s > self._worker_stall_s:
-            return f"its device has not answered for {busy_s:.0f} s; check the device and restart the server"
-        return None
+        return fault_of(self._batcher.states(), stall_s=self._worker_stall_s)
+
+    def outages(self) -> tuple[str, ...]:
+        """What is out of service although the model still answers."""
+        return outages_of(self._batcher.states(), stall_s=self._worker_stall_s)
 
     @property
     def abilities(self) -> Abilities:
         """What this model can tell of a picture."""
-        engine = self.engine
-        prober = engine if isinstance(engine, ProbingEngine) else None
-        return Abilities(
-            evidence_kind=engine.evidence_kind,
-            evidence_methods=evidence_methods(engine),
-            probe_methods=() if prober is None else prober.probe_methods,
-            layers=(engine.target_layer,) if prober is None else prober.layers,
-            target_layer=engine.target_layer,
-            class_count=engine.class_count,
-            temperature=self.bundle.manifest.calibration.temperature,
-            class_index=self.class_index,
-        )
+        return abilities_of(self.bundle, self.engine)
 
     def plan(self, question: Question) -> Plan:
         """How to answer it; errors as `app.explain.plan.planned`."""
@@ -167,9 +196,14 @@ class Deployment:
         """Take a place in the queue before the body is read; errors as Batcher.reserve."""
         return self._batcher.reserve(deadline)
 
-    def decode(self, data: bytes) -> Picture:
-        """As the manifest reads pictures (orientation, colour under alpha)."""
-        return decode(data, geometry=self.bundle.geometry, max_pixels=self._max_image_pixels)
+    def decode(self, data: bytes, *, keeps_picture: bool) -> Picture:
+        """As the manifest reads pictures (orientation, colour under alpha); errors as `app.images.decode.decode`."""
+        return decode(
+            data,
+            geometry=self.bundle.geometry,
+            max_pixels=self._max_image_pixels,
+            keeps_picture=keeps_picture,
+        )
 
     def preprocess(self, picture: Picture) -> Preprocessed:
         """The manifest's steps."""
@@ -190,6 +224,28 @@ class Deployment:
                 "LINESIDE_MAX_VIEW_MEGAPIXELS"
             )
         return preprocess(picture, whole_steps(steps, size))
+
+    async def prepare(self, plan: Plan, deadline: float) -> None:
+        """Have what the plan needs beyond a prediction; at once where the plan needs nothing, or it is there.
+
+        Raises:
+            NotReady: it is still being loaded when the deadline comes; the loading goes on.
+        """
+        engine = self.engine
+        needs = plan.probe is not None or plan.view == "full"
+        if not needs or not isinstance(engine, ProbingEngine) or engine.is_prepared:
+            return
+        if self._preparing is None or self._preparing.done():
+            self._preparing = asyncio.ensure_future(asyncio.to_thread(engine.prepare))
+        try:
+            async with asyncio.timeout(max(0.0, deadline - time.monotonic())):
+                await asyncio.shield(self._preparing)
+        except TimeoutError:
+            raise NotReady(
+                "the first question about layers, gradients or the whole picture loads torch beside the engine, which takes "
+                "some seconds: try again, allow a longer deadline_ms, or set LINESIDE_LAYER_MAPS=at_start",
+                retry_after_s=PREPARING_RETRY_S,
+            ) from None
 
     async def infer(
         self, pixels: Pixels, deadline: float, place: Hold | None = None, *, probe: Probe | None = None
@@ -214,23 +270,12 @@ class Deployment:
         """Of one class."""
         return float(softmax(logits / self.bundle.manifest.calibration.temperature)[class_index])
 
-    def class_index(self, target: str) -> int:
-        """Index of a class given by name, or by its index in digits.
-
-        Raises:
-            UnknownClass: with the names that exist.
-        """
-        if target in self.classes:
-            return self.classes.index(target)
-        if target.isascii() and target.isdigit() and int(target) < len(self.classes):
-            return int(target)
-        raise UnknownClass(f"no class {target!r} in {self.identity.name}; it knows {', '.join(self.classes)}")
-
     async def close(self, *, timeout_s: float) -> bool:
         """Finish what was accepted; whether all of it ended in time."""
         ended = await self._batcher.close(timeout_s=timeout_s)
         if ended:
-            self.engine.close()
+            for engine in self._engines:
+                engine.close()
         return ended
 
     def _lane(self, probe: Probe) -> Lane:
@@ -239,7 +284,7 @@ class Deployment:
         return HEAD_PROBES if layers <= {self.engine.target_layer} else LAYER_PROBES
 
     async def _answered(self, entry: Entry, deadline: float, place: Hold | None) -> Inference:
-        answer: Answer[_Result] = await self._batcher.submit(
+        answer: Answer[Result] = await self._batcher.submit(
             entry, byte_count=entry.pixels.nbytes, deadline=deadline, lane=entry.lane, place=place
         )
         result = answer.result
@@ -247,35 +292,12 @@ class Deployment:
             result.logits, result.evidence, answer.batch_size, answer.queue_s, answer.run_s, result.probed
         )
 
-    def _run_batch(self, entries: Sequence[Entry]) -> Sequence[_Result]:
-        """Entries of one lane."""
-        if entries[0].lane == WHOLE:
-            results = [self._whole(entry) for entry in entries]
-        elif entries[0].lane == PLAIN:
-            output = self.engine.run(np.stack([entry.pixels for entry in entries]))
-            results = [_Result(*row) for row in zip(output.logits, output.evidence, strict=True)]
-        else:
-            results = self._probed(entries)
-        if not all(_is_finite(result) for result in results):
-            raise FloatingPointError("the network answered with NaN or infinity")
-        return results
 
-    def _whole(self, entry: Entry) -> _Result:
-        assert isinstance(self.engine, ProbingEngine)  # noqa: S101 - else the plan refused it
-        output = self.engine.view(entry.pixels)
-        return _Result(output.logits[0], output.evidence[0])
-
-    def _probed(self, entries: Sequence[Entry]) -> list[_Result]:
-        assert isinstance(self.engine, ProbingEngine)  # noqa: S101 - else the plan refused it
-        probes = [entry.probe for entry in entries if entry.probe is not None]
-        output = self.engine.probe(np.stack([entry.pixels for entry in entries]), probes)
-        return [_Result(*row) for row in zip(output.logits, output.evidence, output.answers, strict=True)]
-
-
-def _is_finite(result: _Result) -> bool:
-    arrays = [result.logits]
-    if result.probed is not None:
-        arrays += result.probed.maps
-        if result.probed.channels is not None:
-            arrays += [result.probed.channels.values, result.probed.channels.contributions]
-    return all(bool(np.isfinite(array).all()) for array in arrays)
+def _runner(proved: ProvedEngine, batch_sizes: Sequence[int]) -> Runner[Entry, Result]:
+    engine, proof = proved
+    return Runner(
+        engine.device,
+        partial(run_batch, engine),
+        latency_s={size: proof.latency_s[size] for size in batch_sizes},
+        in_flight=engine.batches_in_flight,
+    )

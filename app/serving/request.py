@@ -4,12 +4,13 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-from app.domain import Affine, ClassScore, Explanation, Prediction, Size, Timings
+from app.domain import Affine, ClassScore, Explanation, ImageFacts, Prediction, Size, Timings
 from app.explain.findings import Findings
 from app.explain.sentence import Language
 from app.images.decode import Picture
+from app.serving.batches import Pixels
 from app.serving.capacity import Hold
-from app.serving.deployment import Deployment, Inference, Pixels
+from app.serving.deployment import Deployment, Inference
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,10 @@ class Ticket:
 class Seen:
     """One picture after the network."""
 
-    picture: Picture
+    picture: Picture | None
+    """None where nobody will draw on it: it would wait in memory, twelve megapixels are 48 MB."""
+    image: ImageFacts
+    warnings: tuple[str, ...]
     pixels: Pixels
     """What the network took."""
     input_to_picture: Affine
@@ -52,7 +56,7 @@ class Seen:
     @property
     def size(self) -> Size:
         """Of the picture, in pixels."""
-        return Size(self.picture.height, self.picture.width)
+        return Size(self.image.height, self.image.width)
 
 
 @dataclass(frozen=True, slots=True)

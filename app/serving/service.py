@@ -12,10 +12,8 @@ from dataclasses import replace
 from typing import TypeVar
 
 from app.domain import (
-    Affine,
     EncodedPicture,
     Explanation,
-    ImageFacts,
     Prediction,
     Probe,
     Size,
@@ -27,12 +25,13 @@ from app.explain.explanation import Place, Said, explain
 from app.explain.findings import LANGUAGES, Findings, find, in_words
 from app.explain.plan import Plan, Question
 from app.explain.sentence import Language
-from app.images.decode import Picture
+from app.serving.batches import Pixels
 from app.serving.capacity import Capacity
 from app.serving.catalogue import Catalogue
 from app.serving.checking import cover_check, cover_pictures, faithfulness
-from app.serving.deployment import Deployment, Pixels
+from app.serving.deployment import Deployment
 from app.serving.drawing import DrawingStyle, draw
+from app.serving.reading import read_picture
 from app.serving.request import Explained, Seen, Ticket
 
 ResultT = TypeVar("ResultT")
@@ -116,6 +115,7 @@ class Service:
             UnreadableImage, UnsupportedImage, ImageTooLarge: the picture.
             QueueFull, ShuttingDown, DeadlineExceeded, InferenceFailed: as Batcher.submit.
         """
+        await ticket.deployment.prepare(plan, ticket.deadline)
         async with _deadline(ticket):
             is_whole = plan.view == "full"
             seen = await self._see(
@@ -149,32 +149,24 @@ class Service:
     ) -> Seen:
         deployment = ticket.deployment
 
-        def read() -> tuple[Picture, Affine, Pixels, float, float]:
-            begun = time.monotonic()
-            picture = deployment.decode(body)
-            decoded = time.monotonic()
-            prepared = deployment.preprocess(picture)
-            return (
-                picture,
-                prepared.to_original,
-                prepared.pixels,
-                decoded - begun,
-                time.monotonic() - decoded,
-            )
-
-        (picture, to_picture, pixels, decode_s, preprocess_s), waited_s = await self._in_pool(ticket, read)
-        if keeps_picture:
-            ticket.hold.grow(picture.nbytes)
+        read, waited_s = await self._in_pool(
+            ticket, lambda: read_picture(deployment, body, keeps_picture=keeps_picture)
+        )
+        if read.picture is not None:
+            ticket.hold.grow(read.picture.nbytes)
+        pixels = read.prepared.pixels
         inference = await deployment.infer(pixels, ticket.deadline, ticket.place, probe=probe)
         return Seen(
-            picture,
+            read.picture,
+            read.image,
+            read.warnings,
             pixels,
-            to_picture,
+            read.prepared.to_original,
             inference,
             deployment.scores(inference.logits),
             Timings(
-                decode=decode_s * 1000,
-                preprocess=preprocess_s * 1000,
+                decode=read.decode_ms,
+                preprocess=read.preprocess_ms,
                 queue=(waited_s + inference.queue_s) * 1000,
                 inference=inference.inference_s * 1000,
             ),
@@ -182,9 +174,10 @@ class Service:
 
     async def _see_whole(self, ticket: Ticket, seen: Seen) -> Seen:
         """The same picture without the manifest's crops, in the queue a second time; times are added up."""
-        deployment = ticket.deployment
+        deployment, picture = ticket.deployment, seen.picture
+        assert picture is not None  # noqa: S101 - kept for a view
         begun = time.monotonic()
-        prepared, waited_s = await self._in_pool(ticket, lambda: deployment.preprocess_whole(seen.picture))
+        prepared, waited_s = await self._in_pool(ticket, lambda: deployment.preprocess_whole(picture))
         preprocess_s = time.monotonic() - begun - waited_s
         ticket.hold.grow(prepared.pixels.nbytes)
         inference = await deployment.infer_whole(prepared.pixels, ticket.deadline)
@@ -262,7 +255,7 @@ class Service:
             found = findings
             if needs:
                 found = find(explanation, seen.size, bundle.manifest.region_of_interest())
-            if style is None:
+            if style is None or seen.picture is None:
                 return None, found
             return draw(seen.picture, explanation, found, style, bundle.labels(style.language)), found
 
@@ -285,16 +278,15 @@ class Service:
         return await asyncio.get_running_loop().run_in_executor(self._pool, run)
 
     def _prediction(self, ticket: Ticket, seen: Seen, top_k: int, cam: EncodedPicture | None) -> Prediction:
-        picture = seen.picture
         return Prediction(
             id=ticket.id,
             top=seen.scores[0],
             top_k=seen.scores[:top_k],
             model=ticket.deployment.identity,
-            image=ImageFacts(picture.width, picture.height, picture.format),
+            image=seen.image,
             batch_size=seen.inference.batch_size,
             timings=replace(seen.timings, total=(time.monotonic() - ticket.started) * 1000),
-            warnings=picture.warnings,
+            warnings=seen.warnings,
             cam=cam,
         )
 

@@ -25,9 +25,12 @@ DRAWS: Final = 8
 """Numbers for each picture: rotation, shift y, shift x, shear, zoom y, zoom x, flip horizontal, flip vertical."""
 
 
-def draws_of(seed: int, epoch: int, count: int) -> NDArray[np.float64]:
-    """(count, 8) in 0..1, for all pictures of one epoch."""
-    return np.random.default_rng([seed, epoch, 1]).random((count, DRAWS))
+def draws_of(
+    seed: int, epoch: int, count: int, *, groups: NDArray[np.int64] | None = None
+) -> NDArray[np.float64]:
+    """(count, 8) in 0..1, for all pictures of one epoch; with groups (count,) the same for all of one group."""
+    draws = np.random.default_rng([seed, epoch, 1]).random((count, DRAWS))
+    return draws if groups is None else draws[groups]  # there are no more groups than pictures
 
 
 def varied(images: Tensor, draws: NDArray[np.float64], how: Augmentation) -> Tensor:

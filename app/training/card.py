@@ -4,6 +4,7 @@ from collections import Counter
 
 from app import __version__
 from app.evaluation.calibration import expected_calibration_error, probabilities_at, reliability
+from app.evaluation.evaluated import LEAST_PER_CLASS
 from app.training.folder import SIDES
 from app.training.records import macro_f1
 from app.training.trained import Measured, Trained
@@ -32,12 +33,11 @@ Split by {group_by}. Pictures that could not be used: {damaged}.
 
 ## How good it is
 
-| side | pictures | accuracy | macro F1 | calibration error | after scaling |
-| --- | --- | --- | --- | --- | --- |
+| side | pictures | right | accuracy | macro F1 | calibration error | after scaling |
+| --- | --- | --- | --- | --- | --- | --- |
 {figures}
 
-The temperature is {temperature:.3f}, fitted on the validation side.
-{caution}
+{fitted}{caution}
 
 ## Limits
 
@@ -79,7 +79,9 @@ def model_card(trained: Trained) -> str:
         group_by="class" if configuration.data.group_by == "none" else configuration.data.group_by,
         damaged=len(trained.damaged),
         figures="\n".join(_figures(each, trained.temperature) for each in measured),
-        temperature=trained.temperature,
+        fitted=f"The temperature is {trained.temperature:.3f}, fitted on the validation side.\n"
+        if "temperature" in trained.chosen_by_validation
+        else "",
         caution=_caution(trained),
     )
 
@@ -92,14 +94,29 @@ def _figures(measured: Measured, temperature: float) -> str:
     cells = (
         measured.side,
         len(measured.labels),
-        f"{measured.accuracy:.2%}",
-        f"{macro_f1(measured):.4f}",
+        measured.right,
+        f"{measured.accuracy:.2%}" if measured.claims_accuracy else "not claimed",
+        f"{macro_f1(measured):.4f}" if measured.claims_accuracy else "not claimed",
         *(f"{error:.4f}" for error in errors),
     )
     return f"| {' | '.join(map(str, cells))} |"
 
 
 def _caution(trained: Trained) -> str:
+    measured = trained.test or trained.validation
+    few = (
+        ""
+        if measured.claims_accuracy
+        else f"No accuracy is claimed where a class has fewer than {LEAST_PER_CLASS} pictures.\n"
+    )
+    return few + _chosen(trained)
+
+
+def _chosen(trained: Trained) -> str:
+    chosen = trained.chosen_by_validation
+    what = " and ".join(f"the {name}" for name in chosen)
+    if not chosen:
+        return "Nothing was chosen by these pictures."
     if trained.test is None:
-        return "There is no test side: the validation side chose the epoch and the temperature, so its figures flatter."
-    return "The validation side chose the epoch and the temperature; only the test side was never looked at."
+        return f"There is no test side: the validation side chose {what}, so its figures flatter."
+    return f"The validation side chose {what}; only the test side was never looked at."

@@ -1,6 +1,6 @@
 """Everything that decides a training run, in one TOML file.
 
-bytes -> read_configuration -> Configuration -> write_configuration -> a text that reads back as the same
+bytes -> read_configuration -> Configuration; configuration_text.py writes it down again
 
 A key that is not known is refused with the nearest that is; every key has a default except the
 architecture. Knows no folders, pictures or networks.
@@ -10,7 +10,7 @@ import hashlib
 import json
 import tomllib
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import ConfigDict, Field, Strict, ValidationError, model_validator
 
@@ -52,6 +52,8 @@ class Augmentation(Section):
 
     preset: str = "none"
     """none | carcass | cats-and-dogs | posture | digits; the keys below override it"""
+    per: Literal["picture", "group"] = "picture"
+    """group: pictures of one data.group_by are varied alike, so that what was photographed twice stays comparable"""
     rotation_degrees: Annotated[float, Field(ge=0, le=180)] = 0.0
     shift: Share = 0.0
     """of the side, each axis by itself"""
@@ -111,6 +113,8 @@ class Training(Section):
     """of gradual: epochs before the next stage learns too"""
     epochs: AtLeastOne = 20
     batch_size: Annotated[int, Field(ge=2, le=65536)] = 32
+    batches: Literal["shuffled", "groups"] = "shuffled"
+    """groups: pictures of one data.group_by stand in one batch, so that what they share tells no class apart in it"""
     label_smoothing: Share = 0.0
     class_weights: Literal["none", "balanced"] = "none"
     """balanced: a rare class weighs as much as a common one"""
@@ -133,6 +137,10 @@ class Outputs(Section):
     """golden images from the validation set; 16 at most in all"""
     temperature_scaling: bool = True
     """fit the temperature on the validation set, so that probabilities may be believed"""
+    golden: Annotated[tuple[str, ...], Strict(False)] = ()
+    """or these, as training/split.csv names them; of the validation or test side, 16 at most"""
+    language: Literal["en", "ko"] = "en"
+    """of training/evaluation.html"""
     pred_sol: bool = False
     """training/pred.sol and training/summary.txt, as the first carcass project wrote them"""
 
@@ -177,6 +185,18 @@ class Configuration(Section):
     machine: Machine = Machine()
     display: dict[str, dict[str, str]] = Field(default_factory=dict)
 
+    @model_validator(mode="after")
+    def _groups_are_told(self) -> Self:
+        wanting = {
+            'training.batches = "groups"': self.training.batches == "groups",
+            'augmentation.per = "group"': self.augmentation.per == "group",
+        }
+        if self.data.group_by == "none" and (lacking := [key for key, wants in wanting.items() if wants]):
+            raise ValueError(
+                f"{' and '.join(lacking)}: which pictures belong together is not said; set data.group_by"
+            )
+        return self
+
     def _manifest_table(self, classes: tuple[str, ...], temperature: float) -> dict[str, Any]:
         optional = {name: getattr(self, name) for name in ("title", "description", "notice")}
         head = self.head.model_dump(exclude_none=True)
@@ -202,8 +222,10 @@ class Configuration(Section):
             ) from error
 
     def identity(self) -> str:
-        """SHA-256 over everything that decides the weights: [machine] does not, nor how often is saved."""
-        values = self.model_dump(mode="json", exclude={"machine": True, "training": {"checkpoint_every_s"}})
+        """SHA-256 over what decides the weights: [machine] and [outputs] do not, nor how often is saved."""
+        values = self.model_dump(
+            mode="json", exclude={"machine": True, "outputs": True, "training": {"checkpoint_every_s"}}
+        )
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
@@ -254,48 +276,3 @@ def _put(raw: dict[str, Any], key: str, value: object) -> None:
             raise TrainingRefused(f"`{key}`: `{table}` is no table")
         raw = inner
     raw[last] = value
-
-
-def write_configuration(configuration: Configuration) -> str:
-    """Every key with its meaning, for people to edit."""
-    lines = ["# What `lineside finetune --config` reads; docs/finetuning.md explains it."]
-    lines += _lines(configuration, skip={*SECTIONS, "head", "preprocess", "display"})
-    for name in ("data", "head", "preprocess", *list(SECTIONS)[1:]):
-        section = getattr(configuration, name)
-        about = f"  # {type(section).__doc__}" if name in SECTIONS else "  # as in a bundle's model.toml"
-        lines += ["", f"[{name}]{about}", *_lines(section)]
-    for language, labels in configuration.display.items():
-        lines += ["", f"[display.{language}]", *(f"{_toml(key)} = {_toml(labels[key])}" for key in labels)]
-    return "\n".join(lines) + "\n"
-
-
-def _lines(table: Table, skip: set[str] | None = None) -> list[str]:
-    lines = []
-    for name, field in type(table).model_fields.items():
-        value = getattr(table, name)
-        if name in (skip or ()) or value is None:
-            continue
-        if name == "scale" and value == 1 / 255:
-            value = "1/255"  # which people can check
-        value = value.model_dump() if isinstance(value, Table) else value
-        if isinstance(value, tuple):
-            value = [each.model_dump() if isinstance(each, Table) else each for each in value]
-        lines.append(f"{name} = {_toml(value)}" + (f"  # {field.description}" if field.description else ""))
-    return lines
-
-
-def _toml(value: object) -> str:
-    match value:
-        case str():
-            # JSON's escapes are TOML's; of the control characters only DEL is not among them.
-            return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-        case bool():
-            return str(value).lower()
-        case int() | float():
-            return repr(value)
-        case list() | tuple():
-            return "[" + ", ".join(_toml(each) for each in value) + "]"
-        case dict():
-            return "{ " + ", ".join(f"{key} = {_toml(each)}" for key, each in value.items()) + " }"
-        case _:  # pragma: no cover - a configuration holds nothing else
-            raise AssertionError(type(value))

@@ -134,5 +134,5 @@ class Pictures:
         )
 
     def _pixels(self, data: bytes) -> Pixels:
-        picture = decode(data, geometry=self._geometry, max_pixels=self._max_pixels)
+        picture = decode(data, geometry=self._geometry, max_pixels=self._max_pixels, keeps_picture=False)
         return preprocess(picture, self._geometry.steps).pixels

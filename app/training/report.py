@@ -5,6 +5,7 @@ Trained -> evaluated on the serving engine -> evaluation.html, evaluation.json, 
 
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -19,24 +20,53 @@ from app.evaluation.labelled import LabelledItem, spread
 from app.evaluation.predictions import Limits, Predictions
 from app.evaluation.records import as_text, evaluation_json, predictions_csv
 from app.evaluation.robustness import paint_over
+from app.reports.audit_words import Language
 from app.reports.evaluation_page import evaluation_page
-from app.training.folder import File
+from app.training.folder import File, Side
 from app.training.records import history_csv
-from app.training.trained import Measured, Trained
+from app.training.trained import Choice, Measured, Trained
 
 MISTAKES: Final = 6
 """Drawn of each side: a bundle is copied and cloned."""
 PAINTED: Final = 40
 MAX_FILE_BYTES: Final = 2**32
 """Any file that was trained on."""
+SIDES_IN_KOREAN: Final[Mapping[Side, str]] = {
+    "train": "학습 세트",
+    "validation": "검증 세트",
+    "test": "시험 세트",
+}
+CHOICES: Final[Mapping[Language, Mapping[tuple[Choice, ...], str]]] = {
+    "en": {
+        (
+            "epoch",
+            "temperature",
+        ): "The validation side chose the epoch and the temperature, so its figures flatter.",
+        ("epoch",): "The validation side chose the epoch, so its figures flatter.",
+        (
+            "temperature",
+        ): "The temperature was fitted on the validation side, so its calibration error flatters.",
+    },
+    "ko": {
+        ("epoch", "temperature"): "에폭과 온도를 검증 세트로 골랐으므로 그 수치는 실제보다 좋게 나옵니다.",
+        ("epoch",): "에폭을 검증 세트로 골랐으므로 그 수치는 실제보다 좋게 나옵니다.",
+        ("temperature",): "온도를 검증 세트에 맞추었으므로 그 보정 오차는 실제보다 작게 나옵니다.",
+    },
+}
+"""What must be known of the validation side's figures, by what it decided."""
+DAMAGED: Final[Mapping[Language, str]] = {
+    "en": "Pictures that could not be used: {}; split.csv lists them.",
+    "ko": "쓸 수 없는 사진: {}장. split.csv에 목록이 있습니다.",
+}
 
 
 def report_files(trained: Trained, *, name: str, max_pixels: int) -> dict[str, bytes]:
-    """The three files; `name` is the bundle's, such as pig-sex/1."""
+    """The three files; `name` is the bundle's, such as pig-sex/1. What programs read is in English."""
     evaluation = evaluated(trained, name=name, max_pixels=max_pixels)
     folder = folder_of(trained.placed[0].file)
+    language = trained.configuration.outputs.language
     return {
-        "evaluation.html": evaluation_page(evaluation, "en"),
+        "evaluation.html": evaluation_page(_in_words_of(language, evaluation, trained), language),
         "evaluation.json": as_text(evaluation_json(evaluation, folder)),
         "predictions.csv": predictions_csv(evaluation.subjects, (), folder).encode(),
     }
@@ -84,13 +114,33 @@ def evaluated(trained: Trained, *, name: str, max_pixels: int) -> Evaluation:
             ),
         ),
         history=read_history(history_csv(trained.history)),
-        notes=(
-            "The validation side chose the epoch and the temperature, so its figures flatter.",
-            f"Pictures that could not be used: {len(trained.damaged)}; split.csv lists them.",
-        ),
+        notes=_notes("en", trained),
         title=name,
         created=time.strftime("%Y-%m-%d"),
     )
+
+
+def _notes(language: Language, trained: Trained) -> tuple[str, ...]:
+    chosen = CHOICES[language].get(trained.chosen_by_validation)
+    damaged = DAMAGED[language].format(len(trained.damaged))
+    return (chosen, damaged) if chosen else (damaged,)
+
+
+def _in_words_of(language: Language, evaluation: Evaluation, trained: Trained) -> Evaluation:
+    """What a page shows of it, where a name of a side or a note is a word."""
+    if language == "en":
+        return evaluation
+    names = {_name(side): name for side, name in SIDES_IN_KOREAN.items()}
+    return replace(
+        evaluation,
+        subjects=tuple(replace(each, name=names[each.name]) for each in evaluation.subjects),
+        audits=tuple(replace(each, asked=each.asked and names[each.asked]) for each in evaluation.audits),
+        notes=_notes(language, trained),
+    )
+
+
+def _name(side: Side) -> str:
+    return f"{side} side"
 
 
 def folder_of(file: File) -> Path:
@@ -102,11 +152,11 @@ def _subject(trained: Trained, side: Measured, engine: TorchEngine, limits: Limi
     items = tuple(LabelledItem(file.path, file.class_index) for file in side.files)
     predictions = Predictions(trained.classes, items, side.logits, ())
     return Evaluated(
-        name=f"{side.side} side",
+        name=_name(side.side),
         model=None,
         predictions=predictions,
         temperature=trained.temperature,
-        labels={"en": trained.manifest.labels("en")},
+        labels={name: trained.manifest.labels(name) for name in ("en", *trained.manifest.display)},
         mistakes=gallery(
             engine,
             trained.manifest.geometry(),

@@ -26,6 +26,7 @@ from torch.optim import Optimizer
 from app.errors import TrainingRefused, TrainingStopped
 from app.nets.servable import Servable
 from app.training.augmentation import draws_of, varied
+from app.training.batches import batches_of
 from app.training.configuration import Configuration, Training
 from app.training.freezing import thaw
 from app.training.optimisation import build_optimiser, class_weights, learning_rate
@@ -46,6 +47,8 @@ class Material:
     training: NDArray[np.int64]
     """Indices into the pictures."""
     validation: NDArray[np.int64]
+    groups: NDArray[np.int64] | None = None
+    """(N,), the number of each picture's group; None: they have none."""
 
 
 def train(
@@ -74,7 +77,7 @@ def train(
         scaler.load_state_dict(standing.scaler)
         if standing.best_epoch is not None:
             best = work.load_best(standing.best_epoch)
-        watcher.say(f"going on in epoch {standing.epoch + 1}, step {standing.step + 1}")
+        watcher.say(_going_on(standing, plan))
 
     def save() -> float:
         standing.scaler = scaler.state_dict()
@@ -87,8 +90,19 @@ def train(
     while standing.epoch < plan.epochs and not _is_out_of_patience(standing, plan.patience_epochs):
         epoch, begun = standing.epoch, time.monotonic() - standing.seconds
         thaw(servable, plan, epoch)
-        draws = draws_of(seed, epoch, len(material.labels))  # (N, 8)
-        batches = batches_of(material.training, plan.batch_size, seed=seed, epoch=epoch)
+        draws = draws_of(  # (N, 8)
+            seed,
+            epoch,
+            len(material.labels),
+            groups=material.groups if configuration.augmentation.per == "group" else None,
+        )
+        batches = batches_of(
+            material.training,
+            plan.batch_size,
+            groups=material.groups if plan.batches == "groups" else None,
+            seed=seed,
+            epoch=epoch,
+        )
         rate_of = functools.partial(
             learning_rate,
             configuration.optimiser.learning_rate,
@@ -193,14 +207,6 @@ def predict(servable: Servable, pictures: Pictures, which: NDArray[np.int64], ba
     )
 
 
-def batches_of(
-    which: NDArray[np.int64], batch_size: int, *, seed: int, epoch: int
-) -> list[NDArray[np.int64]]:
-    """The epoch's order, in batches of nearly equal size: a last one of a single picture would have no variance."""
-    order = np.random.default_rng([seed, epoch, 0]).permutation(which)
-    return np.array_split(order, -(-len(order) // batch_size))
-
-
 def _step_seed(seed: int, epoch: int, step: int) -> int:
     return int.from_bytes(hashlib.sha256(f"{seed}/{epoch}/{step}".encode()).digest()[:7])
 
@@ -219,6 +225,12 @@ def _measured(
         validation_accuracy=(logits.argmax(1) == truth).float().mean().item(),
         seconds=standing.seconds + time.monotonic() - begun,
     )
+
+
+def _going_on(standing: Standing, plan: Training) -> str:
+    if standing.epoch >= plan.epochs or _is_out_of_patience(standing, plan.patience_epochs):
+        return "the training is done already; what is left is the bundle"
+    return f"going on in epoch {standing.epoch + 1}, step {standing.step + 1}"
 
 
 def _is_out_of_patience(standing: Standing, patience: int) -> bool:

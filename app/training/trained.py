@@ -4,15 +4,19 @@ Knows no screens and writes nothing.
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from app.bundles.manifest import Manifest
+from app.evaluation.evaluated import LEAST_PER_CLASS
 from app.nets.servable import Servable
 from app.training.configuration import Configuration
 from app.training.folder import File, Side
 from app.training.work import Epoch
+
+Choice = Literal["epoch", "temperature"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +46,17 @@ class Measured:
     @property
     def accuracy(self) -> float:
         """Share of the pictures whose class was named."""
-        return float((self.logits.argmax(1) == self.labels).mean())
+        return self.right / len(self.labels)
+
+    @property
+    def right(self) -> int:
+        """Pictures whose class was named."""
+        return int((self.logits.argmax(1) == self.labels).sum())
+
+    @property
+    def claims_accuracy(self) -> bool:
+        """Whether every class has the pictures that the report asks for before it speaks of accuracy."""
+        return int(np.bincount(self.labels, minlength=self.logits.shape[1]).min()) >= LEAST_PER_CLASS
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +83,18 @@ class Trained:
         return min(self.history, key=lambda epoch: (epoch.validation_loss, epoch.number))
 
     @property
+    def chosen_by_validation(self) -> tuple[Choice, ...]:
+        """What the validation side decided, so that its own figures flatter."""
+        training, outputs = self.configuration.training, self.configuration.outputs
+        choices: dict[Choice, bool] = {
+            "epoch": training.keep == "best" or bool(training.patience_epochs),
+            "temperature": outputs.temperature_scaling and self.temperature != 1.0,
+        }
+        return tuple(name for name, is_chosen in choices.items() if is_chosen)
+
+    @property
     def temperature(self) -> float:
-        """Fitted on the validation set; 1.0 where it was not wanted."""
+        """Fitted on the validation set; 1.0 where it was not wanted, or nothing could tell one."""
         return self.manifest.calibration.temperature
 
     @property

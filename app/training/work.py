@@ -158,7 +158,8 @@ def held(folder: Path, identity: str, *, restart: bool) -> Iterator[Work]:
         work = Work(folder, identity)
         for path in folder.glob(".*.writing-*"):  # of a process that was killed while it wrote
             path.unlink(missing_ok=True)
-        if restart:
+        if restart or not (folder / STATE_FILE).exists():
+            # Best weights that no state speaks of may be of another training: the disk was full for the state.
             _remove_states(folder)
         yield work
 

@@ -56,10 +56,10 @@ def test_requests_hold_no_more_memory_than_they_may(repository: Path) -> None:
 
 @pytest.mark.parametrize("threads", [1, 2])
 def test_inference_threads_are_the_workers(repository: Path, threads: int) -> None:
-    """LINESIDE_INFERENCE_THREADS reaches threads that start later, as each model's worker does."""
+    """LINESIDE_INFERENCE_THREADS reaches torch's threads that start later, as each model's worker does."""
     before = torch.get_num_threads()
     try:
-        with threaded_server(test_settings(repository, inference_threads=threads)):
+        with threaded_server(test_settings(repository, engine="torch", inference_threads=threads)):
             seen: list[int] = []
             worker = threading.Thread(target=lambda: seen.append(torch.get_num_threads()))
             worker.start()

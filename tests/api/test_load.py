@@ -18,6 +18,8 @@ from support.server import ServerProcess, server_process
 
 from app.domain import Resize, Size
 
+pytestmark = pytest.mark.alone
+
 
 @pytest.fixture(scope="module")
 def slow_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:

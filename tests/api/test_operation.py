@@ -69,6 +69,7 @@ def test_metrics_count_what_happened(client: httpx.Client) -> None:
     assert 'lineside_refused_total{reason="unreadable_image"}' in text
     assert 'lineside_model_info{device="cpu",digest="sha256:' in text
     assert 'lineside_model_ready{model="line",version="1"} 1.0' in text
+    assert 'lineside_devices_out_of_service{model="line",version="1"} 0.0' in text
 
 
 def test_docs_need_nothing_from_outside(client: httpx.Client) -> None:

@@ -88,15 +88,16 @@ def test_on_paper_no_picture_is_cut(report: Path, browser: Browser) -> None:
     page.close()
 
 
-def test_the_docs_show_what_the_command_makes(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("name", "page"), [("report", "explanations.md"), ("evaluation", "evaluation.md")])
+def test_the_docs_show_what_the_command_makes(name: str, page: str, tmp_path: Path) -> None:
     """The same size; its pixels may differ with fonts and browsers."""
     root = Path(__file__).resolve().parents[2]
 
     # In a process of its own: this one's Playwright is busy with the other tests' browser.
-    subprocess.run([sys.executable, "-m", "app.demo.report_picture", "--to", tmp_path], cwd=root, check=True)
+    subprocess.run([sys.executable, "-m", f"app.demo.{name}_picture", "--to", tmp_path], cwd=root, check=True)
 
-    committed = root / "docs" / "img" / "report.webp"
+    committed = root / "docs" / "img" / f"{name}.webp"
     assert committed.stat().st_size < 60_000
-    with Image.open(committed) as shown, Image.open(tmp_path / "report.webp") as now:
+    with Image.open(committed) as shown, Image.open(tmp_path / f"{name}.webp") as now:
         assert shown.size == now.size
-    assert "(img/report.webp)" in (root / "docs" / "explanations.md").read_text(encoding="utf-8")
+    assert f"(img/{name}.webp)" in (root / "docs" / page).read_text(encoding="utf-8")

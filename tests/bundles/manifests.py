@@ -110,13 +110,16 @@ def manifests(draw: st.DrawFn) -> Manifest:
     classes = draw(st.lists(lines, min_size=2, max_size=5, unique=True))
     head = draw(_heads)
     labels = st.dictionaries(st.sampled_from(classes), lines, max_size=3)
+    steps = (*draw(st.lists(_steps, max_size=3)), draw(_last_steps))
+    first = next(step for step in steps if not isinstance(step, CropBox))
     return describe(
         architecture=draw(st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,20}", fullmatch=True)),
         classes=classes,
         geometry=Geometry(
-            (*draw(st.lists(_steps, max_size=3)), draw(_last_steps)),
+            steps,
             draw(st.sampled_from(["ignore", "apply"])),
             draw(st.tuples(_greys, _greys, _greys)),
+            draw(st.sampled_from(["exact"] if isinstance(first, Crop) else ["exact", "scaled"])),
         ),
         normalisation=Normalisation(
             draw(st.sampled_from(["RGB", "BGR"])),

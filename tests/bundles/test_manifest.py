@@ -363,3 +363,33 @@ def toml(value: object) -> str:
             return "{" + ", ".join(f"{toml(key)} = {toml(item)}" for key, item in value.items()) + "}"
         case _:
             return str(value)
+
+
+# --- decode ------------------------------------------------------------------------------------
+
+SCALED = changed("steps = [", 'decode = "scaled"\nsteps = [', TORCHVISION)
+
+
+def test_scaled_decoding_is_the_servers_choice_and_exact_by_default() -> None:
+    assert parse(TORCHVISION).geometry().decode == "exact"
+    assert parse(SCALED).geometry().decode == "scaled"
+    assert parse(write_manifest(parse(SCALED))) == parse(SCALED)
+    assert refusal(changed('"scaled"', '"fast"', SCALED)).endswith("known: `exact` and `scaled`")
+
+
+def test_how_it_is_decoded_is_no_fact_of_the_training() -> None:
+    """So golden images that were recorded before stay valid, and have to hold."""
+    assert parse(SCALED).preprocess.facts() == parse(TORCHVISION).preprocess.facts()
+    assert "decode" not in parse(SCALED).preprocess.facts()
+
+
+@pytest.mark.parametrize("before", ["", "{ crop_box = [0.0, 0.0, 0.5, 1.0] }, "])
+def test_scaled_decoding_before_a_crop_in_pixels_is_refused_with_a_way_out(before: str) -> None:
+    crop = f'steps = [{before}{{ crop = [300, 300], anchor = "center" }}, '
+    text = re.sub(r"steps = \[", crop, SCALED, count=1)
+
+    message = refusal(text)
+
+    assert "decode" in message
+    assert 'write "exact", or begin with resize' in message
+    assert parse(changed('"scaled"', '"exact"', text)).geometry().decode == "exact"

@@ -1,33 +1,25 @@
 """The committed demo model, measured anew on seeds that it was never trained on."""
 
+import csv
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import pytest
 from safetensors.torch import load_file
 
 from app.bundles.comparison import compare
 from app.bundles.repository import Bundle, open_bundle
+from app.demo.acceptance import MAX_BYTES, REQUIRED, byte_count_of, golden_logits
 from app.demo.evaluation import Score, evaluate
-from app.demo.painted_set import TEST_SEEDS, network_input, one_class_each, paint_set
+from app.demo.painted_folder import painted_files
+from app.demo.painted_set import TEST_SEEDS, one_class_each, paint_set
 from app.demo.painter import CLASSES
-from app.demo.recipe import (
-    GOLDEN_SEEDS,
-    MODEL,
-    REQUIRED,
-    TRAINING_SEEDS,
-    VALIDATION_SEEDS,
-    VERSION,
-    manifest,
-    predict,
-    weights,
-)
-from app.images.decode import decode
 from app.nets.servable import Servable, load_servable
+from app.training.configuration import read_configuration
 
-FOLDER = Path(__file__).resolve().parents[2] / "models" / MODEL / str(VERSION)
-MAX_BYTES = 1_500_000
+ROOT = Path(__file__).resolve().parents[2]
+FOLDER = ROOT / "models" / "carcass-demo" / "1"
+CONFIG = ROOT / "examples" / "painted.toml"
 
 
 @pytest.fixture(scope="module")
@@ -65,27 +57,31 @@ def test_demo_model_on_all_300_unused_seeds(servable: Servable, bundle: Bundle) 
     assert score.pointing >= REQUIRED.pointing
 
 
-def test_no_seed_serves_two_purposes() -> None:
-    """What measures was not trained on, and what is shown was neither."""
-    purposes = [TRAINING_SEEDS, VALIDATION_SEEDS, TEST_SEEDS, *GOLDEN_SEEDS.values()]
-    seeds = [seed for purpose in purposes for seed in purpose]
-
-    assert len(seeds) == len(set(seeds))
-
-
 def test_bundle_is_small_enough_to_be_cloned() -> None:
     """Weights, nine pictures and the card together."""
-    assert sum(file.stat().st_size for file in FOLDER.rglob("*") if file.is_file()) <= MAX_BYTES
+    assert byte_count_of(FOLDER) <= MAX_BYTES
 
 
-def test_bundle_is_what_the_recipe_would_write(bundle: Bundle) -> None:
+def test_bundle_was_made_with_the_committed_configuration(bundle: Bundle) -> None:
     """Nobody edits the one without the other."""
-    assert bundle.manifest == manifest()
+    configuration = read_configuration(CONFIG.read_bytes(), {}, name=CONFIG.name)
+
+    kept = (FOLDER / "training" / "config.toml").read_text(encoding="utf-8")
+
+    assert read_configuration(kept.encode(), {}, name="kept") == configuration
+    assert bundle.manifest == configuration.manifest(CLASSES)
 
 
-def test_weights_survive_being_read_and_written_again(servable: Servable, bundle: Bundle) -> None:
-    """The digest names the numbers, not what happened to the file."""
-    assert weights(servable) == bundle.weights_path.read_bytes()
+def test_bundle_was_trained_on_the_paintings(bundle: Bundle) -> None:
+    """And on nothing else; the golden images are those that were painted under these names."""
+    with (FOLDER / "training" / "split.csv").open(encoding="utf-8") as file:
+        rows = {row["file"]: row for row in csv.DictReader(file)}
+
+    assert rows.keys() == painted_files().keys()
+    assert all(row["class"] == painted_files()[name][0] for name, row in rows.items())
+    assert bundle.golden is not None
+    golden = {image.file: image.sha256 for image in bundle.golden.images}
+    assert golden == {Path(name).name: rows[name]["sha256"] for name in rows if "/scene-" not in name}
 
 
 def test_golden_images_show_every_class_and_are_met(servable: Servable, bundle: Bundle) -> None:
@@ -94,15 +90,11 @@ def test_golden_images_show_every_class_and_are_met(servable: Servable, bundle: 
     images = bundle.golden.images
     assert [image.class_name for image in images] == [name for name in CLASSES for _ in range(3)]
 
-    logits = []
-    for image in images:
-        picture = decode(bundle.golden.read(image), geometry=bundle.geometry, max_pixels=768 * 574)
-        assert (picture.width, picture.height) == (768, 574)
-        logits.append(predict(servable, network_input(picture.image, bundle.geometry).pixels))
+    logits = golden_logits(bundle, servable)
 
-    report = compare(bundle.golden.logits(), np.stack(logits), 1e-3, [image.file for image in images])
+    report = compare(bundle.golden.logits(), logits, 1e-3, [image.file for image in images])
     assert report.holds, report.message
-    assert [CLASSES[int(row.argmax())] for row in logits] == [image.class_name for image in images]
+    assert [CLASSES[index] for index in logits.argmax(1)] == [image.class_name for image in images]
 
 
 def test_bundle_says_loudly_that_it_is_synthetic(bundle: Bundle) -> None:

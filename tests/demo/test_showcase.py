@@ -16,7 +16,7 @@ def test_the_docs_show_what_the_command_draws(tmp_path: Path) -> None:
 
     assert showcase.main(["--bundle", str(bundle), "--to", str(tmp_path)]) == 0
 
-    # Those of the reports are pages as a browser shows them: app/demo/report_picture.py, docs/evaluation.md.
+    # Those of the reports are pages as a browser shows them: app/demo/report_picture.py, evaluation_picture.py.
     pages = {"report.webp", "evaluation.webp"}
     committed = {path.name: path for path in (DOCS / "img").glob("*.webp") if path.name not in pages}
     drawn = {path.name: path for path in tmp_path.iterdir()}

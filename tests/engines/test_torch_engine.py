@@ -8,41 +8,18 @@ from threading import Lock
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from support.servables import SIZE, assert_close, noise, servable_of
 
-from app.domain import ConvCamHead, HeadSpec, LinearHead, MlpHead, NetworkSpec, Normalisation, Size
+from app.domain import ConvCamHead, HeadSpec, LinearHead, MlpHead
 from app.engines.base import Engine, EngineOutput, warm_up
-from app.engines.torch_engine import TorchEngine, resolve_device
+from app.engines.torch_engine import TorchEngine, resolve_device, resolve_devices
 from app.errors import SettingsInvalid
-from app.nets.servable import Servable, build_servable, load_servable, noise_images, servable_state
 
-SIZE = Size(32, 40)
 HEADS: list[HeadSpec] = [LinearHead(), MlpHead((16,)), ConvCamHead()]
-
-
-def servable_of(head: HeadSpec | None = None, name: str = "cifar_resnet14") -> Servable:
-    """Random weights with the statistics of noise."""
-    torch.manual_seed(0)
-    spec = NetworkSpec(name, 3, SIZE, head or LinearHead(), Normalisation(mean=(0.5,) * 3, std=(0.25,) * 3))
-    fresh = build_servable(spec)
-    for module in fresh.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.momentum = None
-    fresh(noise_images(SIZE, 8, seed=5))
-    return load_servable(spec, servable_state(fresh))
 
 
 def cpu_engine(head: HeadSpec | None = None) -> Engine:
     return TorchEngine(servable_of(head), "cpu", lock=Lock())
-
-
-def noise(count: int, seed: int = 0) -> np.ndarray:
-    return noise_images(SIZE, count, seed=seed).numpy()
-
-
-def assert_close(found: EngineOutput, expected: EngineOutput, tolerance: float) -> None:
-    for one, other in ((found.logits, expected.logits), (found.evidence, expected.evidence)):
-        assert np.abs(one - other).max() <= tolerance * np.abs(other).max()
 
 
 @pytest.mark.parametrize("head", HEADS, ids=str)
@@ -86,7 +63,9 @@ def test_eight_threads_get_what_one_gets(head: HeadSpec) -> None:
     """Bit for bit; hook-based libraries get 10 of 24 maps wrong under two threads."""
     engine = cpu_engine(head)
     batches = [noise(1 + seed % 4, seed) for seed in range(16)]
-    alone = [engine.run(batch) for batch in batches]
+    # torch's number of threads is each thread's own, and the main one's may be another: other sums in float32.
+    with ThreadPoolExecutor(1) as pool:
+        alone = list(pool.map(engine.run, batches))
 
     with ThreadPoolExecutor(8) as pool:
         together = list(pool.map(engine.run, batches))
@@ -106,6 +85,23 @@ def test_two_engines_of_one_device_take_turns() -> None:
             answers = [pool.submit(engine.run, noise(1)) for engine in engines]
             assert not any(answer.done() for answer in answers)
         assert all(answer.result().logits.shape == (1, 3) for answer in answers)
+
+
+def test_full_float32_leaves_flags_that_torch_itself_can_read() -> None:
+    """In a process of its own: they are the whole process's. torch.export reads them when a fallback is converted."""
+    code = """
+import torch
+from app.engines.torch_engine import use_full_float32
+use_full_float32()
+assert torch.backends.cudnn.allow_tf32 is False
+assert torch.backends.cuda.matmul.allow_tf32 is False
+assert torch.get_float32_matmul_precision() == "highest"
+torch.export.export(torch.nn.Conv2d(3, 4, 3).eval(), (torch.zeros(1, 3, 8, 8),))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_arrays_that_may_not_be_written_or_are_not_contiguous_are_taken() -> None:
@@ -168,7 +164,8 @@ def test_warming_up_runs_every_size_and_times_it_once_it_is_warm() -> None:
 
     assert list(seconds) == [1, 2, 4]
     assert all(value > 0 for value in seconds.values())
-    assert seen == [1, 1, 2, 2, 4, 4]
+    assert sorted(seen) == seen
+    assert all(3 <= seen.count(size) <= 11 for size in (1, 2, 4))
 
 
 def test_the_processor_is_always_there() -> None:
@@ -198,6 +195,27 @@ def test_the_engine_contract_needs_no_torch() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [("cpu,cpu", "each once"), ("cuda:0,gpu", "."), ("cpu,", "known"), ("", "known")],
+)
+def test_several_devices_are_named_once_and_are_there(names: str, words: str) -> None:
+    with pytest.raises(SettingsInvalid, match=words):
+        resolve_devices(names)
+
+
+def test_one_device_is_a_list_of_one() -> None:
+    assert resolve_devices(" cpu ") == ("cpu",)
+
+
+@pytest.mark.gpu
+def test_processor_does_not_stand_beside_a_cuda_device() -> None:
+    """It would take batches that the other answers sooner."""
+    assert resolve_devices("cuda") == ("cuda:0",)
+    with pytest.raises(SettingsInvalid, match="fallback"):
+        resolve_devices("cuda:0,cpu")
+
+
 @pytest.mark.gpu
 @pytest.mark.parametrize("name", ["cifar_resnet14", "resnet18", "resnet50"])
 @pytest.mark.parametrize("head", [LinearHead(), MlpHead((16,))], ids=str)
@@ -208,6 +226,6 @@ def test_cuda_answers_as_the_processor_does(name: str, head: HeadSpec) -> None:
     expected = TorchEngine(servable_of(head, name), "cpu", lock=Lock()).run(images)
     engine = TorchEngine(servable_of(head, name), device, lock=Lock())
 
-    assert_close(engine.run(images), expected, 5e-5)
-    assert_close(engine.run(images[:1]), EngineOutput(expected.logits[:1], expected.evidence[:1]), 5e-5)
-    assert_close(engine.run(images), expected, 5e-5)
+    assert_close(engine.run(images), expected, 1e-4)
+    assert_close(engine.run(images[:1]), EngineOutput(expected.logits[:1], expected.evidence[:1]), 1e-4)
+    assert_close(engine.run(images), expected, 1e-4)

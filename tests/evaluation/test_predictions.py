@@ -1,6 +1,7 @@
 """Labelled pictures through the served path: the same answers as one by one, in warmed sizes only."""
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,9 @@ from app.domain import Geometry, NetworkSpec, Size
 from app.engines.base import EngineOutput
 from app.engines.torch_engine import TorchEngine
 from app.errors import UnreadableImage
+from app.evaluation.held import hold
 from app.evaluation.labelled import LabelledItem
-from app.evaluation.predictions import Limits, Predictions, predict_items
+from app.evaluation.predictions import Limits, Predictions, Prepared, predict_items, prepare
 from app.images.decode import decode
 from app.images.preprocess import preprocess
 
@@ -75,6 +77,24 @@ def test_damaged_pictures_are_listed_with_their_reasons(pictures: list[LabelledI
         ("03.jpg", UnreadableImage),
         ("05.jpg", UnreadableImage),
     ]
+
+
+def test_large_pictures_are_decoded_as_the_server_decodes_them(tmp_path: Path) -> None:
+    """Smaller where the manifest says so; in full where other steps are to be tried on them."""
+    path = tmp_path / "large.jpg"
+    path.write_bytes(picture_file(3, width=641, height=483))
+    item, scaled = LabelledItem(path, 0), replace(GEOMETRY, decode="scaled")
+
+    prepared = prepare(item, scaled, LIMITS)
+    held = hold([item], scaled, LIMITS).pictures[0]
+
+    served = decode(path.read_bytes(), geometry=scaled, max_pixels=LIMITS.max_pixels)
+    assert served.reduced is not None
+    assert isinstance(prepared, Prepared)
+    assert np.array_equal(prepared.pixels, preprocess(served, SMALL).pixels)
+    assert prepared.picture == Size(483, 641)
+    assert held.reduced is None
+    assert np.array_equal(np.asarray(held.image), np.asarray(served.image))
 
 
 def test_the_worst_mistakes_come_first() -> None:

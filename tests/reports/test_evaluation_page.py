@@ -11,6 +11,7 @@ import pytest
 
 from app.evaluation.audit import Audit
 from app.evaluation.evaluated import Evaluated, Evaluation
+from app.evaluation.history import EpochRow
 from app.evaluation.labelled import LabelledItem
 from app.evaluation.predictions import Predictions
 from app.evaluation.robustness import PaintedOver
@@ -123,6 +124,20 @@ def test_of_two_models_each_finding_names_its_own() -> None:
 
     assert [text[:5] for text in warnings(audits, "en", {})] == ["m/1: "]
     assert warnings(audits[:1], "en", {})[0].startswith("With the ink marks painted over, 8 of 9")
+
+
+@pytest.mark.parametrize(("highest", "is_cut"), [(1.3, False), (104.0, True)])
+def test_one_huge_loss_does_not_flatten_the_others(highest: float, is_cut: bool) -> None:
+    """Guessing among two classes loses 0.69; what is above twice that is drawn at the top, and said."""
+    rows = tuple(EpochRow(number, 0.5, loss, 0.5) for number, loss in enumerate((highest, 0.6, 0.3), 1))
+
+    page = evaluation_page(Evaluation("f", (evaluated(30),), history=rows), "en").decode()
+
+    assert (f"the highest was {highest:.3g}" in page) is is_cut
+    validation = re.findall(r'<polyline points="([^"]*)"', page)[1]
+    heights = [float(point.split(",")[1]) for point in validation.split()]
+    assert heights[0] == 26.0  # the top of the chart
+    assert heights[2] - heights[0] > 50
 
 
 def test_charts_are_well_formed() -> None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from support.bundles import write_random_bundle
 from support.pictures import picture_file
 
-from app.domain import EvidenceKind, Size
+from app.domain import EvidenceKind, Method, Size
 from app.engines.base import EngineOutput
 from app.evaluation.predictions import Limits
 from app.reports.ahead import ahead, answered, parts
@@ -32,6 +32,8 @@ class MaplessEngine:
 
     device: str = "cpu"
     precision: str = "float32"
+    batches_in_flight: int = 1
+    evidence_methods: tuple[Method, ...] = ()
     input_size: Size = Size(48, 64)
     class_count: int = 3
     evidence_kind: EvidenceKind = "none"

@@ -1,85 +1,16 @@
 """What the queue promises, with a device that the test holds in its hand."""
 
 import asyncio
-import threading
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 
 import pytest
+from support.devices import Device, call, queued, running_batcher
 
 from app.errors import DeadlineExceeded, InferenceFailed, QueueFull, ShuttingDown
-from app.serving.batcher import PLAIN, Answer, Batcher, Lane
-
-
-class Device:
-    """Doubles numbers; runs one batch each time the test allows it. Negative numbers are poison."""
-
-    def __init__(self, *, held: bool = False) -> None:
-        self.batches: list[list[int]] = []
-        self._allowed = threading.Semaphore(0)
-        self._held = held
-        self._entered = threading.Semaphore(0)
-
-    def run(self, entries: Sequence[int]) -> Sequence[int | Exception]:
-        self.batches.append(list(entries))
-        self._entered.release()
-        if self._held:
-            assert self._allowed.acquire(timeout=10)
-        if any(entry < 0 for entry in entries):
-            raise ValueError("poison")
-        return [ArithmeticError("own error") if entry == 0 else 2 * entry for entry in entries]
-
-    def allow(self, batches: int = 1) -> None:
-        self._allowed.release(batches)
-
-    def let_go(self) -> None:
-        self._held = False
-        self._allowed.release(100)
-
-    async def entered(self) -> None:
-        assert await asyncio.to_thread(self._entered.acquire, timeout=10)
-
-
-@asynccontextmanager
-async def running_batcher(
-    device: Device,
-    *,
-    sizes: Sequence[int] = (1, 2, 4),
-    max_entries: int = 100,
-    max_bytes: int = 1000,
-    on_batch: Callable[[int], None] = lambda _size: None,
-) -> AsyncIterator[Batcher[int, int]]:
-    batcher = Batcher[int, int](
-        "test",
-        device.run,
-        batch_sizes=sizes,
-        max_entries=max_entries,
-        max_bytes=max_bytes,
-        on_batch=on_batch,
-    )
-    batcher.start()
-    try:
-        yield batcher
-    finally:
-        device.let_go()
-        assert await batcher.close(timeout_s=10)
-
-
-def call(
-    batcher: Batcher[int, int], entry: int, *, within_s: float = 30.0, lane: Lane = PLAIN
-) -> "asyncio.Task[Answer[int]]":
-    deadline = time.monotonic() + within_s
-    return asyncio.create_task(batcher.submit(entry, byte_count=10, deadline=deadline, lane=lane))
-
-
-async def queued(batcher: Batcher[int, int], entries: int) -> None:
-    """Wait until that many entries wait or run."""
-    for _ in range(1000):
-        if batcher.entry_count == entries:
-            return
-        await asyncio.sleep(0.001)
-    raise AssertionError(f"{batcher.entry_count} entries, not {entries}")
+from app.serving.batcher import Batcher
+from app.serving.line import PLAIN, Answer, Lane
+from app.serving.worker import Runner
 
 
 async def test_idle_device_starts_at_once_with_a_lone_entry() -> None:
@@ -139,7 +70,7 @@ async def test_dear_lane_does_not_make_a_plain_entry_look_late() -> None:
         time.sleep(0.3 if entries[0] >= 100 else 0.01)
         return original(entries)
 
-    batcher = Batcher[int, int]("test", run, batch_sizes=[1], max_entries=99, max_bytes=9999)
+    batcher = Batcher[int, int]("test", [Runner("cpu", run)], batch_sizes=[1], max_entries=99, max_bytes=9999)
     batcher.start()
     await call(batcher, 1)
     await call(batcher, 100, lane=dear)
@@ -261,7 +192,9 @@ async def test_batch_that_fails_is_tried_one_by_one_so_that_only_the_guilty_fail
 
 async def test_device_that_returns_too_few_results_fails_the_batch_not_the_worker() -> None:
     """A wrong count is an error of each entry, never a silent shift of answers."""
-    batcher = Batcher[int, int]("test", lambda _entries: [], batch_sizes=[1], max_entries=9, max_bytes=99)
+    batcher = Batcher[int, int](
+        "test", [Runner("cpu", lambda _entries: [])], batch_sizes=[1], max_entries=9, max_bytes=99
+    )
     batcher.start()
 
     with pytest.raises(InferenceFailed):
@@ -307,7 +240,9 @@ async def test_wait_that_would_outlast_the_deadline_is_refused_at_once() -> None
         time.sleep(0.1)
         return original(entries)
 
-    batcher = Batcher[int, int]("test", slow, batch_sizes=[1], max_entries=99, max_bytes=9999)
+    batcher = Batcher[int, int](
+        "test", [Runner("cpu", slow)], batch_sizes=[1], max_entries=99, max_bytes=9999
+    )
     batcher.start()
     await call(batcher, 1)
     calls = [call(batcher, n) for n in range(5)]
@@ -319,6 +254,35 @@ async def test_wait_that_would_outlast_the_deadline_is_refused_at_once() -> None
     assert not any(isinstance(o, QueueFull) for o in await asyncio.gather(*calls, return_exceptions=True))
     assert (await call(batcher, 7, within_s=0.5)).result == 14
     assert await batcher.close(timeout_s=5)
+
+
+async def test_wait_is_taken_longer_than_predicted() -> None:
+    """What refuses and decodes slows down what computes: a queue let in to its last second is answered too late."""
+    device = Device(held=True)
+    runner = Runner("cpu", device.run, {1: 0.1})
+    batcher = Batcher[int, int]("test", [runner], batch_sizes=[1], max_entries=99, max_bytes=9999)
+    batcher.start()
+    calls = [call(batcher, n) for n in range(5)]
+    await queued(batcher, 5)
+
+    assert batcher.expected_wait_s() == pytest.approx(0.5)
+    with pytest.raises(QueueFull):
+        batcher.reserve(time.monotonic() + 0.65)
+    batcher.reserve(time.monotonic() + 0.75).release()
+    device.let_go()
+    await asyncio.gather(*calls, return_exceptions=True)
+    assert await batcher.close(timeout_s=5)
+
+
+async def test_answered_entry_is_not_printed() -> None:
+    """The text of an error in looking for it would be: its pixels, and more than half of the event loop's time."""
+
+    class Unprintable(int):
+        def __repr__(self) -> str:
+            raise AssertionError("printed")
+
+    async with running_batcher(Device()) as batcher:
+        assert (await call(batcher, Unprintable(3))).result == 6
 
 
 async def test_place_counts_from_its_reservation_and_comes_free_when_released() -> None:
@@ -375,12 +339,12 @@ async def test_busy_time_tells_a_hanging_device_from_an_idle_one() -> None:
     """Readiness asks the worker: idle is 0, a running batch grows."""
     device = Device(held=True)
     async with running_batcher(device) as batcher:
-        assert batcher.busy_s() == 0.0
+        assert batcher.states()[0].busy_s == 0.0
         running = call(batcher, 1)
         await device.entered()
         await asyncio.sleep(0.02)
 
-        assert batcher.busy_s() >= 0.015
+        assert batcher.states()[0].busy_s >= 0.015
         device.let_go()
         await running
 
@@ -388,4 +352,4 @@ async def test_busy_time_tells_a_hanging_device_from_an_idle_one() -> None:
 def test_sizes_without_one_are_refused() -> None:
     """A lone entry must have a size to run at."""
     with pytest.raises(ValueError, match="must hold 1"):
-        Batcher[int, int]("test", list, batch_sizes=[2], max_entries=1, max_bytes=1)
+        Batcher[int, int]("test", [Runner("cpu", list)], batch_sizes=[2], max_entries=1, max_bytes=1)

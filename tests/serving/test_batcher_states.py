@@ -1,4 +1,4 @@
-"""The batcher's state machine: whatever clients and device do, every accepted entry ends exactly once."""
+"""The batcher's state machine: whatever clients and devices do, every accepted entry ends exactly once."""
 
 import asyncio
 import threading
@@ -9,10 +9,12 @@ from dataclasses import dataclass, field
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from app.errors import DeadlineExceeded, InferenceFailed, QueueFull
-from app.serving.batcher import PLAIN, Answer, Batcher, Lane
+from app.errors import DeadlineExceeded, DeviceLost, InferenceFailed, NotReady, QueueFull
+from app.serving.batcher import Batcher
+from app.serving.line import PLAIN, Answer, Lane
+from app.serving.worker import Runner
 
 SIZES = (1, 2, 4)
 MAX_ENTRIES = 8
@@ -41,10 +43,13 @@ class GatedDevice:
 
     permits: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
     started: list[list[Job]] = field(default_factory=list)
+    is_broken: bool = False
 
     def run(self, jobs: Sequence[Job]) -> Sequence[int | Exception]:
         self.started.append(list(jobs))
         assert self.permits.acquire(timeout=20)
+        if self.is_broken:
+            raise DeviceLost("broken")
         if any(job.kind == "poison" for job in jobs):
             raise ValueError("poison")
         return [job.number if job.kind == "good" else ArithmeticError() for job in jobs]
@@ -55,12 +60,36 @@ class BatcherStates(RuleBasedStateMachine):
         super().__init__()
         self.runner = asyncio.Runner()
         self.loop = self.runner.get_loop()
-        self.device = GatedDevice()
+        self.calls: list[Call] = []
+
+    @initialize(count=st.integers(1, 3), in_flight=st.integers(1, 2), has_fallback=st.booleans())
+    def build(self, count: int, in_flight: int, has_fallback: bool) -> None:
+        self.devices = [GatedDevice() for _ in range(count)]
+        self.spare = GatedDevice() if has_fallback else None
         self.batcher = Batcher[Job, int](
-            "states", self.device.run, batch_sizes=SIZES, max_entries=MAX_ENTRIES, max_bytes=MAX_BYTES
+            "states",
+            [
+                Runner(str(place), device.run, in_flight=in_flight)
+                for place, device in enumerate(self.devices)
+            ],
+            fallback=None if self.spare is None else Runner("spare", self.spare.run),
+            batch_sizes=SIZES,
+            max_entries=MAX_ENTRIES,
+            max_bytes=MAX_BYTES,
         )
         self.batcher.start()
-        self.calls: list[Call] = []
+
+    @property
+    def everything(self) -> list[GatedDevice]:
+        return [*self.devices, *([] if self.spare is None else [self.spare])]
+
+    @property
+    def started(self) -> list[list[Job]]:
+        return [batch for device in self.everything for batch in list(device.started)]
+
+    @property
+    def broken(self) -> int:
+        return sum(device.is_broken for device in self.devices)
 
     def turn(self, seconds: float = 0.002) -> None:
         """Let the loop and the worker take a few steps."""
@@ -87,14 +116,22 @@ class BatcherStates(RuleBasedStateMachine):
         pending = [call for call in self.calls if not call.task.done()]
         if pending:
             call = pending[place % len(pending)]
-            ran = {job.number for batch in self.device.started for job in batch}
+            ran = {job.number for batch in self.started for job in batch}
             call.was_cancelled_in_queue = call.job.number not in ran
             call.task.cancel()
             self.turn()
 
     @rule(batches=st.integers(1, 3))
-    def device_finishes(self, batches: int) -> None:
-        self.device.permits.release(batches)
+    def devices_finish(self, batches: int) -> None:
+        for device in self.everything:
+            device.permits.release(batches)
+        self.turn()
+
+    @rule(place=st.integers(0, 99))
+    def device_breaks(self, place: int) -> None:
+        device = self.devices[place % len(self.devices)]
+        device.is_broken = True
+        device.permits.release(2)  # what runs there, and what would run next
         self.turn()
 
     @rule()
@@ -105,8 +142,9 @@ class BatcherStates(RuleBasedStateMachine):
     def bounds_hold(self) -> None:
         unfinished = sum(not call.task.done() for call in self.calls)
         assert self.batcher.entry_count == unfinished <= MAX_ENTRIES
-        assert self.batcher.is_alive
-        for batch in list(self.device.started):
+        if self.broken < len(self.devices) or self.spare is not None:
+            assert self.batcher.is_alive
+        for batch in self.started:
             assert len({job.lane for job in batch}) == 1
             assert len(batch) <= (batch[0].lane.largest or max(SIZES))
 
@@ -114,11 +152,12 @@ class BatcherStates(RuleBasedStateMachine):
         return await asyncio.gather(*(call.task for call in self.calls), return_exceptions=True)
 
     def teardown(self) -> None:
-        self.device.permits.release(1000)
+        for device in self.everything:
+            device.permits.release(1000)
         with self.runner:
             assert self.runner.run(self.batcher.close(timeout_s=20))
             outcomes = self.runner.run(self.outcomes())
-        runs = Counter(job.number for batch in self.device.started for job in batch)
+        runs = Counter(job.number for batch in self.started for job in batch)
         for call, outcome in zip(self.calls, outcomes, strict=True):
             job = call.job
             match outcome:
@@ -127,7 +166,12 @@ class BatcherStates(RuleBasedStateMachine):
                     assert outcome.result == job.number
                     assert outcome.batch_size in SIZES
                 case InferenceFailed():
-                    assert job.kind in {"own_error", "poison"}
+                    # A device that was lost twice under it, or once with none left.
+                    was_lost = isinstance(outcome.__cause__, DeviceLost)
+                    assert self.broken > 0 if was_lost else job.kind in {"own_error", "poison"}
+                case NotReady():
+                    assert self.broken == len(self.devices)
+                    assert self.spare is None
                 case DeadlineExceeded():
                     assert time.monotonic() >= call.deadline
                 case QueueFull():
@@ -136,9 +180,9 @@ class BatcherStates(RuleBasedStateMachine):
                     assert not call.was_cancelled_in_queue or runs[job.number] == 0
                 case _:
                     raise AssertionError(f"job {job} ended as {outcome!r}")
-            # Once in a batch, and once alone if that batch was poisoned.
-            assert runs[job.number] <= 2
-        assert all(len(batch) in SIZES for batch in self.device.started)
+            # Once in a batch, and once alone if that batch was poisoned; both again where a device was lost.
+            assert runs[job.number] <= (4 if self.broken else 2)
+        assert all(len(batch) in SIZES for batch in self.started)
         assert self.batcher.entry_count == 0
 
 

@@ -1,5 +1,9 @@
-"""scikit-learn's handwritten digits as class folders of PNG files: 1,797 real pictures that need no download."""
+"""scikit-learn's handwritten digits as class folders of PNG files: 1,797 real pictures that need no download.
 
+`python -m support.digits FOLDER [DIGIT...]` writes them for a person.
+"""
+
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,3 +24,7 @@ def write_digits(folder: Path, *, digits: Sequence[int] = range(10), per_digit: 
         grey = np.round(image * (255 / 16)).astype(np.uint8)  # the set counts 0..16
         Image.fromarray(grey).save(folder / str(digit) / f"{number:04}.png")
     return folder
+
+
+if __name__ == "__main__":
+    write_digits(Path(sys.argv[1]), digits=[int(word) for word in sys.argv[2:]] or range(10))

@@ -3,7 +3,6 @@
 import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from threading import Lock
 
 import numpy as np
 import torch
@@ -18,7 +17,7 @@ from app.cli.import_report import Report
 from app.cli.importing import imported
 from app.images.decode import decode
 from app.images.preprocess import preprocess
-from app.wiring import prove
+from app.wiring import Machine, prove
 from support.parity import PARITY, RecordParity
 from support.pictures import picture_file
 
@@ -94,7 +93,7 @@ def served(report: Report) -> NDArray[np.float32]:
     assert report.status == "imported", (report.reason, report.questions)
     assert report.proved is not None
     bundle = report.proved.bundle
-    engine = prove(bundle.folder, device="cpu", device_lock=Lock(), batch_sizes=(1,), max_pixels=10**7).engine
+    engine = prove(bundle.folder, machine=Machine.reference(), batch_sizes=(1,), max_pixels=10**7).engine
     answers = []
     for data in picture_files():
         picture = decode(data, geometry=bundle.geometry, max_pixels=10**7)

@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -15,9 +16,9 @@ from typing import Any
 
 import httpx
 import psutil
-import uvicorn
 
 from app.api.app import create_app
+from app.api.server import server_for
 from app.settings import Settings
 
 PATIENCE_S = 120.0
@@ -59,12 +60,11 @@ def wait_until_loaded(url: str, *, patience_s: float = PATIENCE_S) -> None:
 
 @contextmanager
 def threaded_server(settings: Settings) -> Iterator[str]:
-    """The application under uvicorn in a thread; the address."""
-    config = uvicorn.Config(
-        create_app(settings), host="127.0.0.1", port=0, log_config=None, access_log=False, loop="uvloop"
-    )
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run)
+    """The application and its server in a thread; the address."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    server = server_for(create_app(settings), drain_timeout_s=settings.drain_timeout_s)
+    thread = threading.Thread(target=server.run, args=([listener],))
     thread.start()
     try:
         end = time.monotonic() + PATIENCE_S
@@ -72,8 +72,6 @@ def threaded_server(settings: Settings) -> Iterator[str]:
             assert thread.is_alive(), "the server ended while starting"
             assert time.monotonic() < end
             time.sleep(0.01)
-        port = server.servers[0].sockets[0].getsockname()[1]
-        url = f"http://127.0.0.1:{port}"
         wait_until_loaded(url)
         yield url
     finally:
@@ -105,19 +103,20 @@ class ServerProcess:
 
 @contextmanager
 def server_process(
-    repository: Path, log: Path, *, wait: bool = True, **environment: str
+    repository: Path, log: Path, *, wait: bool = True, command: Path | None = None, **environment: str
 ) -> Iterator[ServerProcess]:
-    """The command that users run, with LINESIDE_ variables by their short names."""
+    """The command that users run, by default this environment's, with LINESIDE_ variables by their short names."""
     variables = {
         "MODEL_REPOSITORY": str(repository),
         "PORT": "0",
         "DEVICE": "cpu",
+        "PRECISION": "float32",
         "SHUTDOWN_GRACE_S": "0",
         "DEFAULT_DEADLINE_MS": "30000",
     } | environment
     env = {key: value for key, value in os.environ.items() if not key.startswith("LINESIDE_")}
     env |= {f"LINESIDE_{key}": value for key, value in variables.items()}
-    command = Path(sys.executable).parent / "lineside"
+    command = command or Path(sys.executable).parent / "lineside"
     with log.open("wb") as stderr:
         process = subprocess.Popen([command, "serve"], env=env, stderr=stderr, stdout=stderr)
     try:

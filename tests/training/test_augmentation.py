@@ -32,6 +32,16 @@ def test_no_augmentation_changes_nothing(picture: Tensor) -> None:
     assert torch.equal(varied(picture, draws_of(0, 0, 1), Augmentation()), picture)
 
 
+def test_pictures_of_one_group_are_varied_alike_and_others_otherwise() -> None:
+    """Two groups of two."""
+    alike, single = (draws_of(1, 2, 4, groups=groups) for groups in (np.array([0, 1, 0, 1]), None))
+
+    assert (alike[0] == alike[2]).all()
+    assert (alike[1] == alike[3]).all()
+    assert (alike[0] != alike[1]).all()
+    assert (single[0] != single[2]).all()
+
+
 def test_middling_draws_change_nothing_by_resampling(picture: Tensor) -> None:
     how = Augmentation(rotation_degrees=40.0, shift=0.1, shear_degrees=9.0, zoom=0.2)
 

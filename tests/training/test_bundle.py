@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -143,15 +144,27 @@ def test_the_report_of_both_sides_lies_beside_it(models: Path) -> None:
     assert page.count("<polyline") == 3
 
 
-def test_golden_images_are_of_the_validation_side_as_the_files_are(models: Path, digits: Path) -> None:
-    folder = models / "digits" / "1"
-    validation = {
-        row["sha256"] for row in rows(folder / "training" / "split.csv") if row["side"] == "validation"
-    }
-    golden = open_bundle(folder).golden
+def test_the_report_is_korean_where_that_is_asked(digits: Path, config: Path, tmp_path: Path) -> None:
+    """The page only: what programs read keeps its words. No English sentence is left on it."""
+    display = '{ ko = { 0 = "영", 1 = "일", 3 = "삼" } }'
+    result = command(
+        digits, "--config", config, "--out", tmp_path / "models" / "digits", "--language", "ko", "--epochs", 1,
+        "--set", "data.max_damaged_share=0.05", "--set", f"display={display}",
+    )  # fmt: skip
 
-    assert golden is not None
-    assert {image.sha256 for image in golden.images} <= validation
+    assert result.exit_code == 0, result.output
+    folder = tmp_path / "models" / "digits" / "1" / "training"
+    page = (folder / "evaluation.html").read_text("utf-8")
+    seen = re.sub(r"<(style|title)>.*?</\1>|<[^>]+>", " ", page, flags=re.DOTALL)
+    assert '<html lang="ko"' in page
+    assert "영 (2), 일 (2), 삼 (2)" in seen
+    assert "시험 세트" in seen
+    assert "검증 세트" in seen
+    assert "쓸 수 없는 사진: 1장" in seen
+    assert re.findall(r"(?:[A-Za-z]{2,} ){3,}", re.sub(r"\s+", " ", seen)) == []
+    report = json.loads((folder / "evaluation.json").read_text("utf-8"))
+    assert [side["name"] for side in report["models"]] == ["test side", "validation side"]
+    assert report["notes"][0].startswith("The validation side chose the epoch, so")
 
 
 def test_the_kept_configuration_makes_the_same_weights_again(
@@ -268,38 +281,3 @@ def test_the_printed_configuration_is_the_one_that_would_be_used() -> None:
     assert (configuration.training.epochs, configuration.training.freeze) == (7, "head")
     assert configuration.preprocess.std == (0.229, 0.224, 0.225)
     assert configuration.augmentation.preset == "carcass"
-
-
-def test_the_carcass_configuration_runs_on_the_photographs(
-    carcass_photographs: list[Path], tmp_path: Path
-) -> None:
-    """Its crop, head, augmentation, decay and outputs; a small network for one epoch, so no accuracy is claimed."""
-    folder = carcass_photographs[0].parent.parent
-    result = command(
-        folder, "--config", EXAMPLES / "carcass.toml", "--out", tmp_path / "models" / "pig-sex",
-        "--start", "none", "--architecture", "cifar_resnet14", "--epochs", 1,
-    )  # fmt: skip
-
-    assert result.exit_code == 0, result.output
-    bundle = open_bundle(tmp_path / "models" / "pig-sex" / "1")
-    assert bundle.classes == ("castrate", "boar", "female")
-    assert bundle.labels("ko") == ("거세", "수", "암")
-    lines = (bundle.folder / "training" / "pred.sol").read_text("utf-8").splitlines()
-    assert lines[0] == "FILE\tTRUE\tPRED\tprob"
-    assert sorted(line.split("\t")[1] for line in lines[1:]) == ["boar", "castrate", "female"]
-    report = (bundle.folder / "training" / "evaluation.html").read_text("utf-8")
-    assert "Every boar (5 pictures) was photographed on another day than every other picture" in report
-    assert "No accuracy is claimed" in report
-
-
-def test_the_photographs_cannot_be_split_by_day(carcass_photographs: list[Path], tmp_path: Path) -> None:
-    """Every boar was photographed on one day: no honest figure exists for another."""
-    folder = carcass_photographs[0].parent.parent
-    result = command(
-        folder, "--config", EXAMPLES / "carcass.toml", "--out", tmp_path / "models" / "pig-sex",
-        "--start", "none", "--architecture", "cifar_resnet14", "--group-by", "day",
-    )  # fmt: skip
-
-    assert isinstance(result.exception, TrainingRefused)
-    assert "2020-02-10" in result.exception.message or "2020-07-17" in result.exception.message
-    assert not (tmp_path / "models").exists() or not any((tmp_path / "models").iterdir())

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from app.errors import TrainingRefused
-from app.training.configuration import Configuration, read_configuration, write_configuration
+from app.training.configuration import Configuration, read_configuration
+from app.training.configuration_text import write_configuration
 from app.training.presets import AUGMENTATIONS
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
@@ -45,6 +46,8 @@ def test_text_survives_whatever_is_in_it() -> None:
         ('[head]\nkind = "conv_cam"\nkernel_size = 2', "must be odd"),
         ('[preprocess]\nsteps = [{ resize_shorter = 32, interpolation = "bilinear" }]', "add { crop"),
         ("epochs", "not valid TOML"),
+        ('[training]\nbatches = "groups"', 'training.batches = "groups": which pictures belong together'),
+        ('[augmentation]\nper = "group"', "set data.group_by"),
     ],
 )
 def test_what_is_wrong_is_named_with_the_nearest_right_word(text: str, words: str) -> None:
@@ -72,7 +75,7 @@ def test_a_preset_is_a_beginning_that_single_keys_change() -> None:
     configuration = read('architecture = "resnet18"\n[augmentation]\npreset = "carcass"\nzoom = 0.3')
 
     assert configuration.augmentation.model_dump() == {
-        "preset": "carcass", "rotation_degrees": 0.2, "shift": 0.05, "shear_degrees": 0.05, "zoom": 0.3,
+        "preset": "carcass", "per": "picture", "rotation_degrees": 0.2, "shift": 0.05, "shear_degrees": 0.05, "zoom": 0.3,
         "flip_horizontal": True, "flip_vertical": False,
     }  # fmt: skip
 
@@ -82,9 +85,11 @@ def test_every_preset_can_be_named(preset: str) -> None:
     assert read('architecture = "resnet18"', augmentation__preset=preset).augmentation.preset == preset
 
 
-def test_the_machine_is_no_part_of_the_identity_and_the_seed_is() -> None:
+def test_what_decides_no_weight_is_no_part_of_the_identity_and_the_seed_is() -> None:
+    """An interrupted training goes on although its report shall be in Korean now."""
     base = read('architecture = "resnet18"')
 
+    assert read('architecture = "resnet18"', outputs__language="ko").identity() == base.identity()
     assert read('architecture = "resnet18"', machine__threads=3).identity() == base.identity()
     assert read('architecture = "resnet18"', training__checkpoint_every_s=1.0).identity() == base.identity()
     assert read('architecture = "resnet18"', seed=1).identity() != base.identity()

@@ -1,15 +1,19 @@
 """Knobs of the training that must change what they say, and nothing else."""
 
+import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from training.runs import run, weights
+from support.digits import write_digits
+from training.runs import StopAt, run, small, weights
 
 from app.errors import TrainingRefused
-from app.training.train import batches_of
+from app.evaluation.calibration import probabilities_at
+from app.training.batches import batches_of
+from app.training.start import begun
 from app.training.trained import Trained
 from app.training.watch import Watcher
 from app.training.work import Epoch
@@ -42,6 +46,7 @@ class Heard(Watcher):
         {"schedule__decay": "none"},
         {"schedule__warmup_epochs": 0.5},
         {"augmentation__zoom": 0.3},
+        {"training__freeze": "gradual"},
     ],
     ids=str,
 )
@@ -54,12 +59,56 @@ def test_every_knob_changes_the_weights(
     assert not torch.equal(changed, weights(plain))
 
 
+@pytest.mark.parametrize("change", [{"training__batches": "groups"}, {"augmentation__per": "group"}], ids=str)
+def test_what_is_done_by_group_changes_the_weights(
+    change: dict[str, object], few_digits: Path, tmp_path: Path
+) -> None:
+    grouped = {"data__group_by": r"(\d)\.png"}
+
+    plain, changed = (
+        run(few_digits, tmp_path / str(number), **grouped, **more) for number, more in enumerate(({}, change))
+    )
+
+    assert not torch.equal(weights(changed), weights(plain))
+
+
 def test_balanced_weights_change_nothing_where_classes_are_balanced(
     plain: Trained, few_digits: Path, tmp_path: Path
 ) -> None:
     balanced = run(few_digits, tmp_path, training__class_weights="balanced")
 
     torch.testing.assert_close(weights(balanced), weights(plain), rtol=1e-3, atol=1e-3)
+
+
+def test_balanced_weights_favour_the_rare_class(few_digits: Path, tmp_path: Path) -> None:
+    """One class keeps three of its twelve pictures; after one epoch it is named more boldly where it weighs more."""
+    folder = tmp_path / "digits"
+    shutil.copytree(few_digits, folder)
+    for path in sorted((folder / "3").glob("*.png"))[3:]:
+        path.unlink()
+
+    plain, balanced = (
+        run(folder, tmp_path / kind, training__class_weights=kind, training__epochs=1, data__test_share=0.0)
+        for kind in ("none", "balanced")
+    )
+
+    bold = [
+        probabilities_at(each.validation.logits)[:, 2].mean()  # the rare class, of any picture
+        for each in (plain, balanced)
+    ]
+    assert bold[1] > bold[0]
+
+
+def test_gradual_thawing_moves_one_more_stage_after_the_other(few_digits: Path, tmp_path: Path) -> None:
+    """Two epochs of the head, then the last stage too: what still waits is as it began."""
+    before = begun(small().manifest(("0", "1", "3")).network_spec(), "none", seed=0)[0].state_dict()
+
+    after = run(
+        few_digits, tmp_path, training__freeze="gradual", training__epochs=3, training__keep="last"
+    ).servable.state_dict()
+
+    moved = {".".join(name.split(".")[:2]) for name in before if not torch.equal(before[name], after[name])}
+    assert moved == {"head.linear", "trunk.layer3"}
 
 
 def test_the_best_epoch_is_kept_and_patience_ends_it(few_digits: Path, tmp_path: Path) -> None:
@@ -101,6 +150,22 @@ def test_half_precision_on_the_cpu_is_refused_before_anything_is_read(
         run(few_digits, tmp_path, training__precision="float16")
 
 
+@pytest.mark.parametrize(("per_digit", "is_fitted"), [(40, False), (60, True)])
+def test_a_temperature_needs_thirty_pictures(per_digit: int, is_fitted: bool, tmp_path: Path) -> None:
+    """24 and 36 on the validation side, of a network that is not right everywhere."""
+    folder = write_digits(tmp_path / "digits", digits=(0, 1, 3), per_digit=per_digit)
+    watcher = StopAt(10**6)
+
+    trained = run(
+        folder, tmp_path / "work", watcher, training__epochs=1, optimiser__learning_rate=1e-4, training__batch_size=32
+    )  # fmt: skip
+
+    assert trained.validation.accuracy < 1
+    assert (trained.temperature != 1.0) is is_fitted
+    assert any("no temperature is fitted" in line for line in watcher.said) is not is_fitted
+    assert ("temperature" in trained.chosen_by_validation) is is_fitted
+
+
 @pytest.mark.gpu
 @pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
 def test_a_cuda_device_learns_the_same_task(precision: str, few_digits: Path, tmp_path: Path) -> None:
@@ -112,6 +177,33 @@ def test_a_cuda_device_learns_the_same_task(precision: str, few_digits: Path, tm
     )
 
     assert trained.history[-1].training_loss < 0.5 * trained.history[0].training_loss
+
+
+def test_groups_stand_in_one_batch_whole_in_another_order_every_epoch() -> None:
+    """Ten groups of three and one of one, of which only some pictures are trained on."""
+    groups = np.array([number // 3 for number in range(31)])
+    which = np.arange(31)[groups != 4]
+
+    epochs = [batches_of(which, 9, groups=groups, seed=1, epoch=epoch) for epoch in (0, 1)]
+
+    for batches in epochs:
+        assert sorted(np.concatenate(batches).tolist()) == which.tolist()
+        assert max(len(batch) for batch in batches) <= 10
+        assert min(len(batch) for batch in batches) > 1
+        where = [set(groups[batch].tolist()) for batch in batches]
+        assert sum(len(each) for each in where) == len(set().union(*where))
+    assert [b.tolist() for b in epochs[0]] != [b.tolist() for b in epochs[1]]
+
+
+def test_a_group_larger_than_a_batch_is_refused(few_digits: Path, tmp_path: Path) -> None:
+    with pytest.raises(TrainingRefused, match=r"the group \d has \d pictures to train on, more than"):
+        run(
+            few_digits,
+            tmp_path,
+            data__group_by=r"(\d)\.png",
+            training__batches="groups",
+            training__batch_size=2,
+        )
 
 
 @pytest.mark.parametrize(("count", "size", "sizes"), [(17, 16, [9, 8]), (32, 16, [16, 16]), (3, 8, [3])])

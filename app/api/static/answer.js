@@ -95,7 +95,7 @@ function drawFacts(shown, model) {
     model: `${served.name} ${served.version}`,
     digest: shortDigest(served.digest),
     network: [model.architecture, explanation.layer].filter(Boolean).join(", "),
-    device: [model.device, model.precision].filter(Boolean).join(", "),
+    device: [model.device, model.engine, model.precision].filter(Boolean).join(", "),
     picture: `${image.width} × ${image.height}, ${image.format}`,
     batch: String(shown.batch_size),
     map: cells.length ? say("fact.map.cells", { columns, rows, share: share(positive_fraction) }) : "",

@@ -16,9 +16,18 @@ export class Problem extends Error {
   }
 }
 
-/** GET /models: {models, notes, version}. */
+let longestMs = 0; // that a request may ask for, as the server said
+
+/** GET /models: {models, notes, version, max_deadline_ms}. */
 export async function listModels() {
-  return (await request("/models", { headers: { Accept: JSON_TYPE } })).json();
+  const listed = await (await request("/models", { headers: { Accept: JSON_TYPE } })).json();
+  longestMs = listed.max_deadline_ms;
+  return listed;
+}
+
+/** For what a person waits for: the first question about layers loads what it needs, which takes seconds. */
+export function patience() {
+  return longestMs ? { deadline_ms: Math.min(30_000, longestMs) } : {};
 }
 
 /** The bytes of a golden image. */

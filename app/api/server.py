@@ -1,0 +1,79 @@
+"""uvicorn's server, except that nobody who stands at the door when it closes is turned away with a broken connection.
+
+uvicorn closes its listener and every connection without a request at once: what the kernel has accepted and a client
+has sent by then, a request of its own connection within milliseconds, ends as a reset that the client cannot tell from
+an answer that was lost. Here the door is closed first; then those inside are let say what they came for.
+"""
+
+import asyncio
+import socket
+
+import uvicorn
+from fastapi import FastAPI
+
+from app.api.gated_protocol import GatedProtocol
+
+FIRST_REQUEST_S = 1.0
+"""How long a new connection may be silent once the door is closed; browsers open some that they never use."""
+
+TICK_S = 0.01
+
+BACKLOG = 2048
+"""Connections that the kernel holds for us."""
+
+
+def server_for(app: FastAPI, *, drain_timeout_s: float) -> "DrainingServer":
+    """The server of the application, to be run with the sockets that it listens on."""
+    return DrainingServer(
+        uvicorn.Config(
+            app,
+            http=GatedProtocol,
+            log_config=None,
+            access_log=False,
+            backlog=BACKLOG,
+            # Longer than a balancer's own (nginx 60 s, most cameras far less), so that ours never closes first.
+            timeout_keep_alive=75,
+            timeout_graceful_shutdown=round(drain_timeout_s),
+            server_header=False,
+        )
+    )
+
+
+class DrainingServer(uvicorn.Server):
+    """See the module's docstring."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Close the door, hear those who came through it, then uvicorn's own shutdown."""
+        waiting = [connection for listener in sockets or [] for connection in self._close_door(listener)]
+        loop = asyncio.get_running_loop()
+        for connection in waiting:
+            await loop.connect_accepted_socket(self._protocol, connection)
+        for _ in range(round(FIRST_REQUEST_S / TICK_S)):
+            if self.force_exit or not self._is_anyone_silent():
+                break
+            await asyncio.sleep(TICK_S)
+        await super().shutdown(sockets)
+
+    def _close_door(self, listener: socket.socket) -> list[socket.socket]:
+        """Stop listening; the connections that the kernel had accepted and the event loop had not."""
+        door = listener.dup()
+        for server in self.servers:
+            server.close()
+        listener.close()
+        door.setblocking(False)
+        waiting: list[socket.socket] = []
+        with door:
+            while len(waiting) < BACKLOG:
+                try:
+                    waiting.append(door.accept()[0])
+                except ConnectionAbortedError:
+                    continue
+                except BlockingIOError:
+                    break
+        return waiting
+
+    def _protocol(self) -> asyncio.Protocol:
+        return GatedProtocol(self.config, self.server_state, self.lifespan.state)
+
+    def _is_anyone_silent(self) -> bool:
+        return any(getattr(connection, "cycle", None) is None for connection in self.server_state.connections)

@@ -1,0 +1,4 @@
+"""Networks into the form that OpenVINO runs; the only room that knows both torch and OpenVINO."""
+
+FAILED, REFUSED = 3, 1
+"""Exit codes of `app.exporting.child`: the network has no such form; the bundle itself is at fault."""

@@ -1,0 +1,149 @@
+"""Where a bundle's OpenVINO form comes from: the bundle itself, the server's cache, or an export into the cache.
+
+bundle -> [openvino/ in it] -> [cache] -> [export in a child process] -> Exported
+
+A form in the cache is named by what it was made of, so it is never stale; it gets its name last, so two servers that make
+the same one at the same time both find a whole one. Imports no torch.
+"""
+
+import importlib.util
+import logging
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from contextlib import suppress
+from importlib.metadata import version
+from pathlib import Path
+from typing import IO
+
+from app import __version__
+from app.bundles.exported import EXPORTED_FOLDER, Exported, bundle_form, network_key, read_exported
+from app.bundles.files import hidden_sibling
+from app.bundles.repository import Bundle
+from app.errors import BundleRefused, ExportFailed
+from app.exporting import FAILED, REFUSED
+
+log = logging.getLogger(__name__)
+
+EXPORT_TIMEOUT_S = 600.0
+POLL_S = 0.2
+"""How soon a child ends after the server was told to."""
+
+
+def torch_is_installed() -> bool:
+    """Told without importing it."""
+    return (
+        importlib.util.find_spec("torch") is not None and importlib.util.find_spec("torchvision") is not None
+    )
+
+
+def float32_form(bundle: Bundle, cache: Path | None, stopping: threading.Event) -> Exported:
+    """The bundle's own form, or a cached one, or a new one.
+
+    Args:
+        bundle: opened.
+        cache: folder for new ones; None: the default place.
+        stopping: set when the server stops; an export then ends unfinished.
+
+    Raises:
+        ExportFailed: there is none and none can be made.
+        BundleRefused: weights and manifest do not go together.
+    """
+    if (found := bundle_form(bundle, "float32")) is not None:
+        return found
+    folder = (cache or default_cache()) / "openvino" / _name(bundle)
+    with suppress(ExportFailed):  # somebody damaged the cache: it is made again
+        if (found := read_exported(folder, bundle, "float32")) is not None:
+            return found
+    if not torch_is_installed():
+        raise ExportFailed(
+            f"{bundle.name}/{bundle.version} has no `{EXPORTED_FOLDER}/` and torch, which makes it, is not installed here: run "
+            f"`lineside export {bundle.name}` on a machine that has it and copy the bundle again"
+        )
+    _make(bundle, folder, stopping)
+    made = read_exported(folder, bundle, "float32")
+    if made is None:
+        raise ExportFailed(
+            f"the export of {bundle.name}/{bundle.version} vanished from the cache {folder.parent.name}"
+        )
+    return made
+
+
+def default_cache() -> Path:
+    """The user's cache folder; the system's temporary one where there is none to write to."""
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser())
+    for base in (home, Path(tempfile.gettempdir())):
+        folder = base / "lineside"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError:
+            continue
+        if os.access(folder, os.W_OK):
+            return folder
+    raise ExportFailed("there is no folder to keep converted networks in: set LINESIDE_CACHE_FOLDER to one")
+
+
+def _name(bundle: Bundle) -> str:
+    made_by = f"{__version__}-openvino{version('openvino')}"
+    return f"{network_key(bundle)[:32]}-{made_by}"
+
+
+def _make(bundle: Bundle, folder: Path, stopping: threading.Event) -> None:
+    temporary = hidden_sibling(folder)
+    try:
+        temporary.mkdir(parents=True)
+    except OSError as error:
+        raise ExportFailed(
+            f"the cache for converted networks cannot be written ({error.strerror}): set LINESIDE_CACHE_FOLDER to a folder "
+            "that can"
+        ) from error
+    try:
+        _export(bundle, temporary, stopping)
+        try:
+            temporary.rename(folder)
+        except OSError:
+            # Another server was faster, and its form is as good; or what lies there is damaged.
+            try:
+                read_exported(folder, bundle, "float32")
+            except ExportFailed:
+                shutil.rmtree(folder, ignore_errors=True)
+                temporary.rename(folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _export(bundle: Bundle, folder: Path, stopping: threading.Event) -> None:
+    """In this process where torch is in it anyway, else in a child."""
+    if "torch" in sys.modules:
+        from app.exporting.export import export_bundle  # noqa: PLC0415
+
+        export_bundle(bundle, folder)
+        return
+    log.info("converting %s version %d for OpenVINO; this happens once", bundle.name, bundle.version)
+    command = [sys.executable, "-P", "-m", "app.exporting.child", str(bundle.folder.absolute()), str(folder)]
+    with (folder / "said").open("w+b") as said:
+        code = _run(command, said, stopping)
+        said.seek(0)
+        text = said.read().decode("utf-8", "replace").strip()
+    (folder / "said").unlink()
+    if code == 0:
+        return
+    if code in {FAILED, REFUSED}:
+        raise (ExportFailed if code == FAILED else BundleRefused)(text)
+    log.error("the conversion of %s version %d said: %s", bundle.name, bundle.version, text[-4000:])
+    raise ExportFailed("its conversion for OpenVINO ended unexpectedly; the log has the cause")
+
+
+def _run(command: list[str], said: IO[bytes], stopping: threading.Event) -> int | None:
+    """Exit code; None where it took too long, or the server stops meanwhile."""
+    end = time.monotonic() + EXPORT_TIMEOUT_S
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=said, stderr=said) as process:  # noqa: S603
+        while time.monotonic() < end and not stopping.is_set():
+            with suppress(subprocess.TimeoutExpired):
+                return process.wait(POLL_S)
+        process.kill()
+    return None

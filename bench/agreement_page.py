@@ -1,0 +1,38 @@
+"""results/agreement.json -> the part of bench/README.md that shows what every engine answers to real photographs."""
+
+from bench.figures import Row, kind_of_cpu, setting_line, table
+
+
+def agreement_section(results: Row) -> str:
+    """Markdown."""
+    rows = []
+    for network in results["networks"]:
+        for row in network["rows"]:
+            name = [network["name"], row["engine"], row["precision"]]
+            if reason := row.get("unavailable"):
+                rows.append([*name, reason, "-", "-"])
+                continue
+            rows.append(
+                [
+                    *name,
+                    f"{row['same_class']} of {row['photographs']}",
+                    f"{row['largest_probability_difference']:.1e}",
+                    f"{row['largest_logit_difference']:.1e}",
+                ]
+            )
+    head = (
+        "network", "engine", "precision", "same class as torch float32", "largest difference of a probability",
+        "of a logit, as a share of the largest",
+    )  # fmt: skip
+    return (
+        "\n\n".join(
+            [
+                f"## The same answers, on {kind_of_cpu(results)}",
+                setting_line(results),
+                "Real carcass photographs (TIFF, 768 x 574), which neither network was trained on: many are near a boundary, where "
+                "a small difference shows most. int8 is what `lineside quantize` made of paintings; it was not shown the photographs.",
+                table(head, rows),
+            ]
+        )
+        + "\n"
+    )

@@ -1,0 +1,68 @@
+"""bench/README.md from the numbers in bench/results/; a program that measured calls `write`.
+
+python -m bench.page        # anew from the results that are there
+"""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from bench.agreement_page import agreement_section
+from bench.figures import Row
+from bench.gpu_page import gpu_section
+from bench.peers_page import peers_section
+from bench.plots import draw_peers, draw_server
+from bench.server_page import server_section
+
+HERE = Path(__file__).resolve().parent
+RESULTS = HERE / "results"
+
+HEAD = """\
+# How fast
+
+Written by `make bench` and `make bench-peers` (`make bench-page` writes it anew from results/*.json); do not edit.
+The other programs here print: `make bench-overload`, `make bench-explain`, `make bench-threads`, `make bench-drawing`.
+"""
+SECTIONS: tuple[tuple[str, Callable[[Row], str], Callable[[Row, Path], None] | None], ...] = (
+    ("peers*.json", peers_section, draw_peers),
+    ("server*.json", server_section, draw_server),
+    ("agreement*.json", agreement_section, None),
+    ("gpu*.json", gpu_section, None),
+)
+"""Results of other machines lie beside those of `make bench` under names of their own, such as peers-amx.json."""
+
+
+def write(file: Path, results: Row) -> None:
+    """Numbers into `file`; the page too, where it is one that the page is made of."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(_rounded(results), indent=1) + "\n", "utf-8")
+    if file.resolve().parent == RESULTS:
+        write_page()
+
+
+def write_page() -> None:
+    """README.md and its plots."""
+    parts = [HEAD]
+    for pattern, section, draw in SECTIONS:
+        for file in sorted(RESULTS.glob(pattern)):
+            results = json.loads(file.read_text("utf-8"))
+            plot = file.with_suffix(".svg")
+            if draw is not None:
+                draw(results, plot)
+            parts.append(section({**results, "plot": f"results/{plot.name}"}))
+    (HERE / "README.md").write_text("\n".join(parts), "utf-8")
+
+
+def _rounded(value: object) -> object:
+    """Six digits are more than a clock tells."""
+    if isinstance(value, float):
+        return float(f"{value:.6g}")
+    if isinstance(value, dict):
+        return {str(key): _rounded(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_rounded(item) for item in value]
+    return value
+
+
+if __name__ == "__main__":
+    write_page()

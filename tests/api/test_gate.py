@@ -1,0 +1,177 @@
+"""A full server refuses before it looks at anything else, and what it is not sure of goes on to the routes."""
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+import uvicorn
+from support.pictures import picture_file
+from support.server import test_settings, threaded_server, wait_until_loaded
+
+from app.api import gated_protocol
+from app.api.app import create_app
+
+PICTURE = picture_file(1)
+
+
+@contextmanager
+def full_server(repository: Path) -> Iterator[str]:
+    """Its only place is held by an upload that does not go on."""
+    with threaded_server(test_settings(repository, max_requests=1)) as url, filled(url):
+        yield url
+
+
+@contextmanager
+def filled(url: str) -> Iterator[None]:
+    with connected(url) as slow:
+        slow.sendall(head(b"Content-Length: 100") + b"abc")
+        while httpx.post(f"{url}/predict", content=PICTURE).status_code == 200:  # until it was admitted
+            pass
+        yield
+
+
+def connected(url: str) -> socket.socket:
+    address = urlsplit(url)
+    return socket.create_connection((address.hostname or "", address.port or 0), timeout=30)
+
+
+def head(*headers: bytes, version: bytes = b"1.1") -> bytes:
+    return b"\r\n".join((b"POST /predict HTTP/" + version, b"Host: x", *headers, b"", b""))
+
+
+def until_closed(connection: socket.socket) -> bytes:
+    """All that the server says; a reset raises."""
+    said = b""
+    while chunk := connection.recv(1 << 16):
+        said += chunk
+    return said
+
+
+def answer(url: str, path: str) -> tuple[int, str]:
+    response = httpx.post(f"{url}{path}", content=PICTURE)
+    return response.status_code, response.json().get("code", "")
+
+
+def test_refusal_is_a_problem_like_any_other_and_is_counted(repository: Path) -> None:
+    with full_server(repository) as url:
+        refused = httpx.post(
+            f"{url}/explain?layers=layer2", content=PICTURE, headers={"X-Request-Id": "mine"}
+        )
+        metrics = httpx.get(f"{url}/metrics").text
+
+    assert refused.status_code == 503
+    assert refused.headers["content-type"] == "application/problem+json"
+    assert refused.headers["x-request-id"] == refused.json()["id"] == "mine"
+    assert int(refused.headers["retry-after"]) >= 1
+    assert "server is full" in refused.json()["detail"]
+    counted = [line for line in metrics.splitlines() if "_total{" in line and 'route="/explain"' in line]
+    assert len(counted) == 1
+    assert 'status="503"' in counted[0]
+    assert counted[0].endswith(" 1.0")
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("/predict", (503, "queue_full")),
+        ("/predict?top_k=0", (503, "queue_full")),  # and 422 once there is room
+        ("/predict?model=line&version=1", (503, "queue_full")),
+        ("/predict?deadline_ms=soon", (422, "invalid_request")),
+        ("/predict?deadline_ms=-5", (422, "invalid_request")),
+        (f"/predict?deadline_ms=1{'0' * 400}", (422, "invalid_request")),
+        ("/predict?deadline_ms=1&deadline_ms=soon", (422, "invalid_request")),  # the last one counts
+        ("/predict?version=new", (422, "invalid_request")),
+        ("/predict?model=nobody", (404, "unknown_model")),
+        ("/predict?%FF=%FF&model=%00", (422, "invalid_request")),
+        ("/predictions", (404, "not_found")),
+    ],
+)
+def test_only_what_is_sure_is_refused_before_the_routes(
+    repository: Path, path: str, expected: tuple[int, str]
+) -> None:
+    with full_server(repository) as url:
+        assert answer(url, path) == expected
+        assert httpx.get(f"{url}/predict").status_code == 405
+        assert httpx.get(f"{url}/readyz").status_code == 200
+
+
+def test_room_that_was_asked_for_is_given_back(repository: Path) -> None:
+    """The gate only asks; the route takes the place."""
+    with threaded_server(test_settings(repository, max_requests=1)) as url:
+        assert [answer(url, "/predict?top_k=0") for _ in range(3)] == [(422, "invalid_request")] * 3
+        assert [answer(url, "/predict")[0] for _ in range(3)] == [200] * 3
+
+
+def test_connection_of_a_refused_request_goes_on_behind_its_body(repository: Path) -> None:
+    """The answer is there before the body; what is left of the body is dropped, then the next request is heard."""
+    with full_server(repository) as url, connected(url) as connection:
+        asks = b"GET /livez HTTP/1.1\r\n\r\n"
+        body = asks * 40_000
+        connection.sendall(head(b"Content-Length: %d" % len(body)))
+        first = connection.recv(1 << 16)
+        connection.sendall(body + asks)
+        connection.sendall(b"GET /livez HTTP/1.1\r\nConnection: close\r\n\r\n")
+        rest = until_closed(connection)
+
+    assert first.startswith(b"HTTP/1.1 503 Service Unavailable\r\n")
+    assert rest.count(b"HTTP/1.1 200 OK") == 2
+    assert rest.count(b"HTTP/1.1") == 2
+
+
+@pytest.mark.parametrize("said", [head(b"Connection: close"), head(version=b"1.0")])
+def test_whole_body_may_be_sent_before_the_refusal_is_read(repository: Path, said: bytes) -> None:
+    """Closing earlier would reset the connection, and the client would never see the answer."""
+    body = bytes(8_000_000)
+    asked = said.replace(b"\r\n\r\n", b"\r\nContent-Length: %d\r\n\r\n" % len(body))
+    with full_server(repository) as url, connected(url) as connection:
+        connection.sendall(asked + body)
+        answered = until_closed(connection)
+
+    assert answered.startswith(b"HTTP/1.1 503 ")
+    assert answered.count(b"\r\nconnection: close\r\n") == 1
+    assert answered.endswith(b"}")
+
+
+def test_client_that_asks_before_it_sends_is_told_not_to(repository: Path) -> None:
+    with full_server(repository) as url, connected(url) as connection:
+        connection.sendall(head(b"Content-Length: 5000000", b"Expect: 100-continue"))
+        answered = until_closed(connection)
+
+    assert answered.startswith(b"HTTP/1.1 503 ")
+    assert b"connection: close" in answered
+
+
+def test_body_that_nobody_wants_and_that_never_ends_is_not_waited_for(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gated_protocol, "LINGER_S", 0.2)
+    with full_server(repository) as url, connected(url) as connection:
+        connection.sendall(head(b"Content-Length: 1000") + b"abc")
+        answered = until_closed(connection)
+
+    assert answered.startswith(b"HTTP/1.1 503 ")
+
+
+def test_routes_refuse_as_well_where_nobody_stands_at_the_gate(repository: Path) -> None:
+    """`uvicorn app.api.app:create_app --factory` has another protocol."""
+    app = create_app(test_settings(repository, max_requests=1))
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, http="h11"))
+    listener = socket.create_server(("127.0.0.1", 0))
+    thread = threading.Thread(target=server.run, args=([listener],))
+    thread.start()
+    try:
+        while not server.started:
+            time.sleep(0.01)
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        wait_until_loaded(url)
+        with filled(url):
+            assert answer(url, "/predict") == (503, "queue_full")
+    finally:
+        server.should_exit = True
+        thread.join()

@@ -1,0 +1,101 @@
+"""The door closes; who has come through it is heard, who only stands there does not hold the others up."""
+
+import asyncio
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import uvloop
+from support.server import test_settings
+
+from app.api.app import create_app
+from app.api.server import FIRST_REQUEST_S, server_for
+
+REQUEST = b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+def connect(address: tuple[str, int], *sent: bytes) -> socket.socket:
+    """The kernel accepts it, whatever the server's event loop does."""
+    connection = socket.create_connection(address, timeout=30)
+    for words in sent:
+        connection.sendall(words)
+    return connection
+
+
+def answer(connection: socket.socket) -> bytes:
+    """All that comes until the server closes; a reset raises."""
+    said = b""
+    with connection:
+        while chunk := connection.recv(1 << 16):
+            said += chunk
+    return said
+
+
+async def closing(repository: Path, clients: Callable[[tuple[str, int]], None]) -> float:
+    """Let clients connect while the event loop stands, then shut down; the seconds that it took."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    server = server_for(create_app(test_settings(repository)), drain_timeout_s=20.0)
+    server.config.load()
+    server.lifespan = server.config.lifespan_class(server.config)
+    await server.startup(sockets=[listener])
+    clients(listener.getsockname())
+    began = time.monotonic()
+    await server.shutdown([listener])
+    return time.monotonic() - began
+
+
+def test_request_that_the_event_loop_had_not_seen_is_answered(repository: Path) -> None:
+    connections: list[socket.socket] = []
+
+    def clients(address: tuple[str, int]) -> None:
+        connections.extend(connect(address, REQUEST) for _ in range(5))
+
+    uvloop.run(closing(repository, clients))
+
+    answers = [answer(connection) for connection in connections]
+    assert [said.split(b"\r\n")[0] for said in answers] == [b"HTTP/1.1 200 OK"] * 5
+
+
+def test_request_that_comes_after_the_door_closed_is_answered(repository: Path) -> None:
+    """Its connection was there before; nobody else gets in."""
+    answers: list[bytes] = []
+    refused: list[bool] = []
+
+    def speak_later(connection: socket.socket, address: tuple[str, int]) -> None:
+        for _ in range(1000):
+            try:
+                connect(address).close()
+            except ConnectionRefusedError:
+                refused.append(True)
+                break
+            time.sleep(0.001)
+        connection.sendall(REQUEST)
+        answers.append(answer(connection))
+
+    async def run() -> None:
+        speaking: list[asyncio.Future[None]] = []
+
+        def clients(address: tuple[str, int]) -> None:
+            speaking.append(
+                asyncio.get_running_loop().run_in_executor(None, speak_later, connect(address), address)
+            )
+
+        await closing(repository, clients)
+        await speaking[0]
+
+    uvloop.run(run())
+
+    assert refused
+    assert answers[0].startswith(b"HTTP/1.1 200 OK")
+
+
+def test_connection_that_never_speaks_is_closed_in_the_end(repository: Path) -> None:
+    connections: list[socket.socket] = []
+
+    took_s = uvloop.run(
+        closing(repository, lambda address: connections.append(connect(address, REQUEST[:10])))
+    )
+
+    assert answer(connections[0]) == b""
+    assert took_s >= FIRST_REQUEST_S
