@@ -3,7 +3,7 @@
 import json
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,6 +52,14 @@ class Made:
     before: dict[str, bytes]
     """Version 1, as it was."""
     report: dict[str, Any]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _auto() -> Iterator[None]:
+    """The precision that a server takes by itself."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LINESIDE_PRECISION", "auto")
+        yield
 
 
 @pytest.fixture(scope="module")
