@@ -3,11 +3,11 @@
 values -> describe -> Manifest -> write_manifest -> text that parses back to an equal Manifest
 """
 
-import re
 from collections.abc import Mapping, Sequence
 
 from app.bundles.manifest import Manifest, QuantizationTable, checked_manifest
 from app.bundles.manifest_tables import PreprocessTable
+from app.bundles.toml_text import toml_key, toml_value
 from app.domain import (
     ConcatPoolHead,
     ConvCamHead,
@@ -110,17 +110,17 @@ def write_manifest(manifest: Manifest) -> str:
     lines = [
         "# How this model is built and what its pictures go through; docs/bundles.md explains every key.",
         "",
-        f"architecture = {_toml(manifest.architecture)}",
-        f"weights = {_toml(manifest.weights)}",
+        f"architecture = {toml_value(manifest.architecture)}",
+        f"weights = {toml_value(manifest.weights)}",
         write_classes(manifest.classes),
         *(
-            f"{key} = {_toml(value)}"
+            f"{key} = {toml_value(value)}"
             for key in ("title", "description", "notice")
             if (value := getattr(manifest, key)) is not None
         ),
         "",
         "[head]",
-        *(f"{key} = {_toml(value)}" for key, value in head.items()),
+        *(f"{key} = {toml_value(value)}" for key, value in head.items()),
         "",
         *_preprocess_lines(manifest.preprocess),
         *_evidence_lines(manifest),
@@ -130,12 +130,16 @@ def write_manifest(manifest: Manifest) -> str:
     ]
     if manifest.calibration.temperature != 1.0:
         about = "probabilities are softmax(logits / temperature)"
-        lines += ["", "[calibration]", f"temperature = {_toml(manifest.calibration.temperature)}  # {about}"]
+        lines += [
+            "",
+            "[calibration]",
+            f"temperature = {toml_value(manifest.calibration.temperature)}  # {about}",
+        ]
     for language, labels in manifest.display.items():
         lines += [
             "",
             f"[display.{language}]",
-            *(f"{_key(name)} = {_toml(text)}" for name, text in labels.items()),
+            *(f"{toml_key(name)} = {toml_value(text)}" for name, text in labels.items()),
         ]
     if manifest.quantization is not None:
         lines += ["", *quantization_lines(manifest.quantization)]
@@ -144,24 +148,24 @@ def write_manifest(manifest: Manifest) -> str:
 
 def tolerance_line(tolerance: float) -> str:
     """The line of [golden]."""
-    return f"tolerance = {_toml(tolerance)}  # of any class's probability"
+    return f"tolerance = {toml_value(tolerance)}  # of any class's probability"
 
 
 def quantization_lines(table: QuantizationTable) -> list[str]:
     """The manifest's [quantization] table."""
     return [
         "[quantization]  # written by `lineside quantize`",
-        f"kind = {_toml(table.kind)}",
-        f"sha256 = {_toml(table.sha256)}  # of openvino/int8.xml and .bin",
-        f"images = {_toml(table.images)}  # pictures that it was calibrated and compared on",
-        f"agreement = {_toml(table.agreement)}  # share of the compared that get the class which float32 gives",
-        f"drift = {_toml(table.drift)}  # largest difference of any probability on them",
+        f"kind = {toml_value(table.kind)}",
+        f"sha256 = {toml_value(table.sha256)}  # of openvino/int8.xml and .bin",
+        f"images = {toml_value(table.images)}  # pictures that it was calibrated and compared on",
+        f"agreement = {toml_value(table.agreement)}  # share of the compared that get the class which float32 gives",
+        f"drift = {toml_value(table.drift)}  # largest difference of any probability on them",
     ]
 
 
 def write_classes(classes: Sequence[str]) -> str:
     """The manifest's line of class names."""
-    return f"classes = {_toml(list(classes))}  # in the order of the head's outputs"
+    return f"classes = {toml_value(list(classes))}  # in the order of the head's outputs"
 
 
 def write_preprocess(geometry: Geometry, normalisation: Normalisation) -> str:
@@ -175,16 +179,16 @@ def write_preprocess(geometry: Geometry, normalisation: Normalisation) -> str:
 def _preprocess_lines(table: PreprocessTable) -> list[str]:
     return [
         "[preprocess]  # exactly what training did, in this order; sizes are [height, width]",
-        f"orientation = {_toml(table.orientation)}  # EXIF: ignore | apply",
-        f"channels = {_toml(table.channels)}  # RGB | BGR",
-        f"alpha_background = {_toml(table.alpha_background)}  # the colour under transparent pixels",
+        f"orientation = {toml_value(table.orientation)}  # EXIF: ignore | apply",
+        f"channels = {toml_value(table.channels)}  # RGB | BGR",
+        f"alpha_background = {toml_value(table.alpha_background)}  # the colour under transparent pixels",
         "steps = [",
-        *(f"  {_toml(step.model_dump())}," for step in table.steps),
+        *(f"  {toml_value(step.model_dump())}," for step in table.steps),
         "]",
-        f"decode = {_toml(table.decode)}  # exact | scaled: large JPEGs at 1/2, 1/4 or 1/8, if the golden images hold",
+        f"decode = {toml_value(table.decode)}  # exact | scaled: large JPEGs at 1/2, 1/4 or 1/8, if the golden images hold",
         f"scale = {_scale(table.scale)}  # then (pixel * scale - mean) / std",
-        f"mean = {_toml(table.mean)}",
-        f"std = {_toml(table.std)}",
+        f"mean = {toml_value(table.mean)}",
+        f"std = {toml_value(table.std)}",
     ]
 
 
@@ -195,34 +199,10 @@ def _evidence_lines(manifest: Manifest) -> list[str]:
     return [
         "",
         "[evidence]",
-        f"region_of_interest = {_toml(box)}  # x0, y0, x1, y1 as fractions of the whole picture",
+        f"region_of_interest = {toml_value(box)}  # x0, y0, x1, y1 as fractions of the whole picture",
     ]
 
 
 def _scale(scale: float) -> str:
     whole = round(1 / scale) if 1e-6 < scale < 1 else 0
-    return _toml(f"1/{whole}") if whole and 1 / whole == scale else _toml(scale)
-
-
-def _key(name: str) -> str:
-    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else _toml(name)
-
-
-def _toml(value: object) -> str:
-    """A value on one line."""
-    match value:
-        case str():
-            return '"' + re.sub(r'["\\\x00-\x1f\x7f]', _escaped, value) + '"'
-        case int() | float():  # no booleans, infinities or NaNs occur in a Manifest
-            return repr(value)
-        case tuple() | list():
-            return "[" + ", ".join(_toml(item) for item in value) + "]"
-        case dict():
-            return "{ " + ", ".join(f"{_key(key)} = {_toml(item)}" for key, item in value.items()) + " }"
-        case _:  # pragma: no cover - a Manifest holds nothing else
-            raise AssertionError(type(value))
-
-
-def _escaped(letter: re.Match[str]) -> str:
-    short = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r"}
-    return short.get(letter[0], f"\\u{ord(letter[0]):04x}")
+    return toml_value(f"1/{whole}") if whole and 1 / whole == scale else toml_value(scale)

@@ -5,9 +5,6 @@ paintings -> FOLDER, a copy of the demo model whose preprocessing is spoilt -> t
 The demo model itself makes no mistake on paintings, and a report without one shows nothing.
 """
 
-import argparse
-import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -15,7 +12,7 @@ from app.bundles.manifest import Manifest
 from app.bundles.repository import open_bundle
 from app.bundles.writer import write_bundle
 from app.demo.painter import CLASSES, painted_file
-from app.demo.report_picture import photographed
+from app.demo.report_picture import picture_program
 from app.evaluation.audit import audit_folder
 from app.evaluation.evaluate import Options, evaluate
 from app.evaluation.evaluated import Evaluation
@@ -34,7 +31,6 @@ REGION: Final = (0.4, 0.5, 0.75, 0.95)
 OPTIONS: Final = Options(
     Limits(10**7, 10**7), batch_sizes=(1, 2, 4), threads=2, max_damaged=0.0, mistakes=6, painted=30
 )
-SIZE_PX: Final = (1180, 2640)
 
 
 def spoilt_copy(folder: Path, to: Path) -> Path:
@@ -78,18 +74,5 @@ def page_of(bundle: Path, work: Path) -> bytes:
     return evaluation_page(Evaluation(folder=folder.name, subjects=(subject,), audits=(audit,)), "en")
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Make the report, open it, write its picture."""
-    parser = argparse.ArgumentParser(prog="python -m app.demo.evaluation_picture", description=__doc__)
-    parser.add_argument("--bundle", type=Path, default=Path("models/carcass-demo/1"))
-    parser.add_argument("--to", type=Path, default=Path("docs/img"))
-    given = parser.parse_args(arguments)
-    with tempfile.TemporaryDirectory() as folder:
-        page = Path(folder) / "evaluation.html"
-        page.write_bytes(page_of(given.bundle.absolute(), Path(folder)))
-        (given.to / "evaluation.webp").write_bytes(photographed(page))
-    return 0
-
-
 if __name__ == "__main__":
-    raise SystemExit(main())
+    picture_program("evaluation", page_of, __doc__)

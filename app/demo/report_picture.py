@@ -9,7 +9,7 @@ import argparse
 import io
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -111,18 +111,17 @@ def photographed(page: Path) -> bytes:
     return buffer.getvalue()
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Make the report, open it, write its picture."""
-    parser = argparse.ArgumentParser(prog="python -m app.demo.report_picture", description=__doc__)
+def picture_program(name: str, page_of: Callable[[Path, Path], bytes], about: str | None) -> None:
+    """Make a report of a bundle in a folder of its own, open it, write its picture: docs/img/NAME.webp."""
+    parser = argparse.ArgumentParser(prog=f"python -m app.demo.{name}_picture", description=about)
     parser.add_argument("--bundle", type=Path, default=Path("models/carcass-demo/1"))
     parser.add_argument("--to", type=Path, default=Path("docs/img"))
-    given = parser.parse_args(arguments)
+    given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        page = Path(folder) / "report.html"
-        page.write_bytes(report_page(given.bundle.absolute(), Path(folder)))
-        (given.to / "report.webp").write_bytes(photographed(page))
-    return 0
+        page = Path(folder) / f"{name}.html"
+        page.write_bytes(page_of(given.bundle.absolute(), Path(folder)))
+        (given.to / f"{name}.webp").write_bytes(photographed(page))
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    picture_program("report", report_page, __doc__)

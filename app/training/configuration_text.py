@@ -3,9 +3,8 @@
 Configuration -> write_configuration -> a text that reads back as the same
 """
 
-import json
-
 from app.bundles.manifest_tables import Table
+from app.bundles.toml_text import toml_key, toml_value
 from app.training.configuration import SECTIONS, Configuration
 
 
@@ -18,7 +17,11 @@ def write_configuration(configuration: Configuration) -> str:
         about = f"  # {type(section).__doc__}" if name in SECTIONS else "  # as in a bundle's model.toml"
         lines += ["", f"[{name}]{about}", *_lines(section)]
     for language, labels in configuration.display.items():
-        lines += ["", f"[display.{language}]", *(f"{_toml(key)} = {_toml(labels[key])}" for key in labels)]
+        lines += [
+            "",
+            f"[display.{language}]",
+            *(f"{toml_key(key)} = {toml_value(labels[key])}" for key in labels),
+        ]
     return "\n".join(lines) + "\n"
 
 
@@ -33,22 +36,7 @@ def _lines(table: Table, skip: set[str] | None = None) -> list[str]:
         value = value.model_dump() if isinstance(value, Table) else value
         if isinstance(value, tuple):
             value = [each.model_dump() if isinstance(each, Table) else each for each in value]
-        lines.append(f"{name} = {_toml(value)}" + (f"  # {field.description}" if field.description else ""))
+        lines.append(
+            f"{name} = {toml_value(value)}" + (f"  # {field.description}" if field.description else "")
+        )
     return lines
-
-
-def _toml(value: object) -> str:
-    match value:
-        case str():
-            # JSON's escapes are TOML's; of the control characters only DEL is not among them.
-            return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-        case bool():
-            return str(value).lower()
-        case int() | float():
-            return repr(value)
-        case list() | tuple():
-            return "[" + ", ".join(_toml(each) for each in value) + "]"
-        case dict():
-            return "{ " + ", ".join(f"{key} = {_toml(each)}" for key, each in value.items()) + " }"
-        case _:  # pragma: no cover - a configuration holds nothing else
-            raise AssertionError(type(value))
