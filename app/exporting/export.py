@@ -30,6 +30,10 @@ from app.nets.servable import Servable, check_sum_rule, load_servable, noise_ima
 TOLERANCE: Final = 1e-3
 """Largest difference on noise, relative to the largest number; float32 orders of addition are below 1e-5."""
 
+ONE_AT_A_TIME: Final = Lock()
+"""torch.export switches oneDNN off for the whole process, then puts back what it found: of two at once, in a server that
+loads several models beside torch, the later leaves it off for good, or one traces the other's network."""
+
 
 def export_bundle(bundle: Bundle, folder: Path) -> None:
     """Writes the float32 form of the bundle's network into the folder, which exists.
@@ -71,7 +75,7 @@ def converted(servable: Servable) -> Any:
     height, width = servable.spec.input_size.height, servable.spec.input_size.width
     example = (noise_images(servable.spec.input_size),)
     try:
-        with warnings.catch_warnings(), torch.no_grad():
+        with ONE_AT_A_TIME, warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")  # both libraries warn of their own insides
             program = torch.export.export(servable, example, dynamic_shapes={"images": {0: Dim.DYNAMIC}})
             model = openvino().convert_model(program)

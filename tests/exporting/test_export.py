@@ -1,10 +1,12 @@
 """Every architecture has a form that runs without torch, and it answers as torch does."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import save_file
+from support.servables import servable_of
 from support.zoo import IMAGENET, SIZES, script_network
 
 from app.bundles.manifest_text import describe
@@ -12,6 +14,7 @@ from app.bundles.writer import write_bundle
 from app.domain import Geometry, OwnHead, Resize, Size
 from app.errors import ExportFailed
 from app.exporting.export import check_same_answers, converted, export_bundle
+from app.exporting.graphs import save_graph
 from app.nets.architectures import ARCHITECTURES
 from app.nets.servable import build_servable
 
@@ -65,3 +68,18 @@ def test_graph_that_answers_otherwise_is_refused(tmp_path: Path) -> None:
     check_same_answers(one, tmp_path / "graph.xml", one.facts())
     with pytest.raises(ExportFailed, match="answers otherwise"):
         check_same_answers(other, tmp_path / "graph.xml", other.facts())
+
+
+def test_several_threads_may_convert_at_once_and_leave_torch_as_it_was(tmp_path: Path) -> None:
+    """torch.export alone would leave oneDNN off, or mix up the networks."""
+    servables = [servable_of() for _ in range(6)]
+    before = torch.backends.mkldnn.enabled
+
+    with ThreadPoolExecutor(len(servables)) as pool:
+        models = list(pool.map(converted, servables))
+
+    assert before
+    assert torch.backends.mkldnn.enabled
+    for number, (servable, model) in enumerate(zip(servables, models, strict=True)):
+        save_graph(model, tmp_path / f"{number}.xml")
+        check_same_answers(servable, tmp_path / f"{number}.xml", servable.facts())
