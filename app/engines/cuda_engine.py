@@ -8,8 +8,6 @@ which is no place to save bits (in float16 a cell's share of it underflows), so 
 Pictures are decoded elsewhere, on the CPU: nvJPEG's hardware decoder ignores the stream it is given.
 """
 
-import copy
-import logging
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -19,7 +17,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.fx.experimental.optimization import fuse
 
 from app.domain import Probe
 from app.engines.base import EngineOutput, ProbeOutput
@@ -28,9 +25,8 @@ from app.engines.graph_pipeline import SLOTS, GraphPipeline
 from app.engines.streams import CudaDevice, Device
 from app.engines.torch_engine import TorchEngine
 from app.errors import DeviceLost, SettingsInvalid
-from app.nets.servable import Servable
-
-log = logging.getLogger(__name__)
+from app.nets.folding import folded
+from app.nets.servable import Servable, noise_images
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -89,9 +85,10 @@ class CudaEngine(TorchEngine):
         self.precision = precision
         self._dtype = DTYPES[precision]
         self._lost: str | None = None
-        self._trunk: nn.Module | None = reduced(servable.trunk, self._dtype)
         self._streams: Device = CudaDevice(device) if streams is None else streams
         with self._faults_told():
+            picture = servable.normalised(noise_images(self.input_size, 1).to(device))
+            self._trunk: nn.Module | None = reduced(servable.trunk, self._dtype, picture)
             self._pipeline = GraphPipeline(
                 self._streams,
                 self._recorded,
@@ -179,17 +176,18 @@ def empty(module: nn.Module) -> None:
         tensor.data = tensor.data.new_empty(0)
 
 
-def reduced(trunk: nn.Module, dtype: torch.dtype) -> nn.Module:
+def reduced(trunk: nn.Module, dtype: torch.dtype, images: Tensor) -> nn.Module:
     """The trunk in another precision, on its own device; itself in float32.
 
     Its batch norms are folded into the convolutions before them, in float32: each one would read and write every
-    activation once more, and its own rounding to 8 or 11 bits would come on top. Whatever is not traceable stays as it is.
+    activation once more, and its own rounding to 8 or 11 bits would come on top.
+
+    Args:
+        trunk: for inference, in float32.
+        dtype: to compute in.
+        images: (1, 3, h, w) float32, one normalised picture on the trunk's device.
     """
     if dtype == torch.float32:
         return trunk
-    try:
-        folded: nn.Module = fuse(trunk)
-    except Exception:
-        log.info("a %s could not be traced; its batch norms stay apart", type(trunk).__name__, exc_info=True)
-        folded = copy.deepcopy(trunk)
-    return folded.to(dtype).to(memory_format=torch.channels_last).requires_grad_(requires_grad=False)
+    half = folded(trunk, images).to(dtype).to(memory_format=torch.channels_last)
+    return half.requires_grad_(requires_grad=False)
