@@ -13,6 +13,7 @@ from typing import Any
 
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ulid import ULID
 
@@ -120,7 +121,16 @@ class ContextMiddleware:
             record(self._metrics, scope, context)
 
 
-def record(metrics: Metrics, scope: Scope, context: RequestContext) -> None:
+def mark(response: Response, context: RequestContext, *, is_draining: bool) -> None:
+    """Give a response the headers that every one has."""
+    response.headers["X-Request-Id"] = context.id
+    if is_draining:
+        response.headers["Connection"] = "close"
+    # A status set before is the client that left: what is sent goes nowhere.
+    context.status = context.status or response.status_code
+
+
+def record(metrics: Metrics, scope: Scope, context: RequestContext, *, is_logged: bool = True) -> None:
     """Count and log a request whose response is out."""
     route = context.route or getattr(scope.get("route"), "path", "")
     metrics.count_request(route=route, model=context.model, status=context.status)
@@ -128,7 +138,7 @@ def record(metrics: Metrics, scope: Scope, context: RequestContext) -> None:
         metrics.count_refusal(context.code)
     if context.timings is not None:
         metrics.time_stages(context.timings)
-    if route in QUIET_ROUTES and context.status < 400:
+    if not is_logged or (route in QUIET_ROUTES and context.status < 400):
         return
     client = scope.get("client")
     access_log.info(

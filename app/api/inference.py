@@ -16,6 +16,7 @@ from starlette.responses import Response
 from app.api.context import CLIENT_LEFT, RequestContext, context_of
 from app.api.explain_schemas import ExplainQuery, ExplainReply
 from app.api.explaining import asked, check_one_array, check_sheet, drawn, explanation_reply, npy
+from app.api.front import Endpoint
 from app.api.negotiation import preferred
 from app.api.problems import MEDIA_TYPE as PROBLEM_MEDIA_TYPE
 from app.api.schemas import (
@@ -165,6 +166,10 @@ async def explain(request: Request, query: Annotated[ExplainQuery, Query()]) -> 
         return Response(prediction.cam.data, media_type=kind, headers=_headers(prediction))
     reply = ExplainReply(**_prediction_fields(prediction), explanation=explanation_reply(explained))
     return _json(reply, prediction)
+
+
+ENDPOINTS = {"/predict": Endpoint(PredictQuery, predict), "/explain": Endpoint(ExplainQuery, explain)}
+"""By path: the front's."""
 
 
 def _admit(service: Service, settings: Settings, context: RequestContext, query: PictureQuery) -> Ticket:

@@ -10,6 +10,8 @@ def configure_logging(*, log_format: Literal["json", "text"], level: str) -> Non
 
     uvicorn's access log is silenced: our own has the model, the class and the timings in it.
     """
+    # Looked up for every line, and printed in none of ours.
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     logging.config.dictConfig(
         {
             "version": 1,

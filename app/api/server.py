@@ -9,7 +9,7 @@ import asyncio
 import socket
 
 import uvicorn
-from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from app.api.gated_protocol import GatedProtocol
 
@@ -22,7 +22,7 @@ BACKLOG = 2048
 """Connections that the kernel holds for us."""
 
 
-def server_for(app: FastAPI, *, drain_timeout_s: float) -> "DrainingServer":
+def server_for(app: ASGIApp, *, drain_timeout_s: float) -> "DrainingServer":
     """The server of the application, to be run with the sockets that it listens on."""
     return DrainingServer(
         uvicorn.Config(

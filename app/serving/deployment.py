@@ -260,11 +260,9 @@ class Deployment:
 
     def scores(self, logits: NDArray[np.float32]) -> tuple[ClassScore, ...]:
         """All classes, the most probable first; equal logits in class order. The logits stay as they are."""
-        probabilities = softmax(logits / self.bundle.manifest.calibration.temperature)
-        order = np.argsort(-logits, kind="stable")
-        return tuple(
-            ClassScore(self.classes[i], int(i), float(probabilities[i]), float(logits[i])) for i in order
-        )
+        probabilities = softmax(logits / self.bundle.manifest.calibration.temperature).tolist()
+        values, order = logits.tolist(), np.argsort(-logits, kind="stable").tolist()
+        return tuple(ClassScore(self.classes[i], i, probabilities[i], values[i]) for i in order)
 
     def probability(self, logits: NDArray[np.float32], class_index: int) -> float:
         """Of one class."""

@@ -1,5 +1,6 @@
 """A full server refuses before it looks at anything else, and what it is not sure of goes on to the routes."""
 
+import asyncio
 import socket
 import threading
 import time
@@ -14,7 +15,7 @@ import uvicorn
 from support.pictures import picture_file
 from support.server import test_settings, threaded_server, wait_until_loaded
 
-from app.api import gated_protocol
+from app.api import gate, gated_protocol
 from app.api.app import create_app
 
 PICTURE = picture_file(1)
@@ -156,6 +157,19 @@ def test_body_that_nobody_wants_and_that_never_ends_is_not_waited_for(
         answered = until_closed(connection)
 
     assert answered.startswith(b"HTTP/1.1 503 ")
+
+
+async def test_refusals_beyond_some_a_second_share_one_line(caplog: pytest.LogCaptureFixture) -> None:
+    sparingly = gate.Sparingly(2, seconds=0.01)
+
+    first = [sparingly.allow() for _ in range(5)]
+    async with asyncio.timeout(10):
+        while not caplog.records:  # noqa: ASYNC110 - a log line sets no event
+            await asyncio.sleep(0.005)
+    again = [sparingly.allow() for _ in range(3)]
+
+    assert (first, again) == ([True, True, False, False, False], [True, True, False])
+    assert caplog.records[0].getMessage() == "refused 3 more requests within 0.01 s, for want of room"
 
 
 def test_routes_refuse_as_well_where_nobody_stands_at_the_gate(repository: Path) -> None:
