@@ -31,6 +31,7 @@ from app.serving.catalogue import Catalogue
 from app.serving.checking import cover_check, cover_pictures, faithfulness
 from app.serving.deployment import Deployment
 from app.serving.drawing import DrawingStyle, draw
+from app.serving.priority import give_way
 from app.serving.reading import read_picture
 from app.serving.request import Explained, Seen, Ticket
 
@@ -49,7 +50,7 @@ class Service:
     def __init__(self, catalogue: Catalogue, *, admission: Capacity, image_threads: int) -> None:
         self.catalogue = catalogue
         self._admission = admission
-        self._pool = ThreadPoolExecutor(image_threads, thread_name_prefix="image")
+        self._pool = ThreadPoolExecutor(image_threads, thread_name_prefix="image", initializer=give_way)
         self._is_closed = False
 
     def admit(

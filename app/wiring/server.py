@@ -16,6 +16,7 @@ from app.metrics import Metrics
 from app.serving.capacity import Capacity
 from app.serving.catalogue import Catalogue
 from app.serving.deployment import Deployment
+from app.serving.priority import give_way
 from app.serving.service import Service
 from app.settings import Settings
 from app.wiring.deploy import deploy
@@ -71,7 +72,10 @@ class Wiring:
         self.catalogue.scanned(listing.notes)
         for note in listing.notes:
             log.info("model repository: %s", note)
-        with ThreadPoolExecutor(self._settings.load_threads, thread_name_prefix="load") as pool:
+        # The threads of engines and workers are started by these, and are as modest.
+        with ThreadPoolExecutor(
+            self._settings.load_threads, thread_name_prefix="load", initializer=give_way
+        ) as pool:
             try:
                 await asyncio.gather(*(self._load(folder, pool) for folder in listing.found))
             except asyncio.CancelledError:

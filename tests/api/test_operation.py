@@ -1,13 +1,19 @@
 """What an operator asks: models, health, metrics, docs."""
 
 import json
+import os
+import sys
+from collections import Counter
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 from support.bundles import write_random_bundle
 from support.pictures import picture_file
-from support.server import test_settings, threaded_server
+from support.server import server_process, test_settings, threaded_server
+
+from app.serving.priority import GIVES_WAY_BY
 
 
 def test_models_says_what_serves_and_how_it_proved_itself(client: httpx.Client) -> None:
@@ -166,3 +172,18 @@ def test_model_that_does_not_reproduce_its_golden_images_is_refused(tmp_path: Pa
         reasons = httpx.get(f"{url}/readyz").json()["reasons"]
 
     assert "golden images do not hold" in reasons[0]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads have a niceness of their own on Linux alone")
+def test_threads_that_compute_give_way_to_the_one_that_answers(repository: Path, tmp_path: Path) -> None:
+    """As many of them as cores, and refusals would wait for their turn behind a forward pass."""
+    with server_process(repository, tmp_path / "log") as server:
+        assert httpx.post(f"{server.url}/predict", content=picture_file(0)).status_code == 200
+        own = os.getpriority(os.PRIO_PROCESS, 0)
+        process = psutil.Process(server.process.pid)
+        niceness = {
+            thread.id: os.getpriority(os.PRIO_PROCESS, thread.id) - own for thread in process.threads()
+        }
+
+    assert niceness[process.pid] == 0
+    assert Counter(niceness.values())[GIVES_WAY_BY] >= 2  # one that decodes and the worker
