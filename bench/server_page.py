@@ -78,6 +78,7 @@ def _table(measured: Sequence[Row], cores: int, concurrency: Sequence[int]) -> s
 
         sizes = rounds[0]["stages"]["engine"]
         agreed = [row["agreement"] for row in rounds]
+        has_turns = "in_turn" in rounds[0]["stages"]  # results of before 2026-11-27 have none
         return [
             number(lambda row: row["stages"]["decode"]["cpu_ms"], 2),
             number(lambda row: row["stages"]["geometry"]["cpu_ms"], 2),
@@ -91,6 +92,10 @@ def _table(measured: Sequence[Row], cores: int, concurrency: Sequence[int]) -> s
             number(lambda row: row["best_per_s"] / limit_beside_client_per_s(row, cores), 2),
             number(lambda row: row["lone_p50_ms"]),
             number(lambda row: row["lone_p50_ms"] / alone_ms(row), 2),
+            number(lambda row: row["stages"]["in_turn"]["wall_ms"]) if has_turns else "-",
+            number(lambda row: row["lone_p50_ms"] / row["stages"]["in_turn"]["wall_ms"], 2)
+            if has_turns
+            else "-",
             f"{min(row['same_class'] for row in agreed)} of {agreed[0]['pictures']}, {max(row['max_difference'] for row in agreed):.1e}",
         ]
 
@@ -107,7 +112,9 @@ def _table(measured: Sequence[Row], cores: int, concurrency: Sequence[int]) -> s
         "share of the limit",
         "share of the limit beside the client",
         "lone p50, ms",
-        "of decode + geometry + engine alone",
+        "of decode + geometry + engine, each alone and over and over",
+        "the three in turn without a server, ms",
+        "lone p50 of that",
         "same class as torch float32, largest difference of a probability",
     ]
     columns = [of(server) for server in measured]

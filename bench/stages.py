@@ -8,6 +8,7 @@ LINESIDE_ variables. Prints one JSON object, in milliseconds an image: the wall'
 
 import argparse
 import asyncio
+import itertools
 import json
 import sys
 import time
@@ -42,13 +43,19 @@ def alone(work: Callable[[], object], *, images: int, seconds: float) -> dict[st
 
 
 def stages(deployment: Deployment, files: list[bytes], *, seconds: float) -> dict[str, object]:
-    """Decode, geometry, and the engine at every batch size."""
+    """Decode, geometry, the engine at every batch size; and the three in turn, one picture after the other."""
     pictures = [deployment.decode(data, keeps_picture=False) for data in files]
     pixels = [deployment.preprocess(picture).pixels for picture in pictures]
 
     def engine_at(size: int) -> dict[str, float]:
         batch = np.stack([pixels[number % len(pixels)] for number in range(size)])
         return alone(lambda: deployment.engine.run(batch), images=size, seconds=seconds)
+
+    turn = itertools.cycle(files)
+
+    def one_picture() -> object:
+        prepared = deployment.preprocess(deployment.decode(next(turn), keeps_picture=False))
+        return deployment.engine.run(prepared.pixels[np.newaxis])
 
     return {
         "decode": alone(
@@ -62,6 +69,7 @@ def stages(deployment: Deployment, files: list[bytes], *, seconds: float) -> dic
             seconds=seconds,
         ),
         "engine": {str(size): engine_at(size) for size in deployment.batch_sizes},
+        "in_turn": alone(one_picture, images=1, seconds=seconds),
     }
 
 
