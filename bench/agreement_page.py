@@ -6,6 +6,11 @@ from bench.figures import Row, kind_of_cpu, setting_line, table
 def agreement_section(results: Row) -> str:
     """Markdown."""
     rows = []
+    has_cuda = any(
+        row["engine"] == "cuda" and "unavailable" not in row
+        for network in results["networks"]
+        for row in network["rows"]
+    )
     for network in results["networks"]:
         for row in network["rows"]:
             name = [network["name"], row["engine"], row["precision"]]
@@ -27,7 +32,7 @@ def agreement_section(results: Row) -> str:
     return (
         "\n\n".join(
             [
-                f"## The same answers, on {kind_of_cpu(results)}",
+                f"## The same answers, on {kind_of_cpu(results)}{' and a CUDA device' if has_cuda else ''}",
                 setting_line(results),
                 "Real carcass photographs (TIFF, 768 x 574), which neither network was trained on: many are near a boundary, where "
                 "a small difference shows most. int8 is what `lineside quantize` made of paintings; it was not shown the photographs.",
