@@ -40,7 +40,13 @@ def create_app(settings: Settings | None = None) -> ASGIApp:
     configure_logging(log_format=settings.log_format, level=settings.log_level)
     wiring = Wiring(settings)
     catalogue = wiring.catalogue
-    gate = Gate(wiring.service, settings, wiring.metrics, is_draining=lambda: catalogue.is_draining)
+    gate = Gate(
+        wiring.service,
+        settings,
+        wiring.metrics,
+        paths=inference.ENDPOINTS.keys(),
+        is_draining=lambda: catalogue.is_draining,
+    )
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[dict[str, Gate]]:

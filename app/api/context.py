@@ -108,17 +108,20 @@ class ContextMiddleware:
 
         try:
             await self._app(scope, receive, send_with_id)
-        except Exception:
-            log.exception("unexpected error", extra={"id": context.id})
-            if context.status == 0:
-                context.code = "internal"
-                await problem("internal", INTERNAL_DETAIL, request_id=context.id)(
-                    scope, receive, send_with_id
-                )
-            else:
+        except Exception as error:
+            response = unexpected(error, context)
+            if context.status != 0:
                 raise
+            await response(scope, receive, send_with_id)
         finally:
             record(self._metrics, scope, context)
+
+
+def unexpected(error: Exception, context: RequestContext) -> Response:
+    """The answer to a bug of ours; the log has it under the request's id."""
+    log.error("unexpected error", extra={"id": context.id}, exc_info=error)
+    context.code = "internal"
+    return problem("internal", INTERNAL_DETAIL, request_id=context.id)
 
 
 def mark(response: Response, context: RequestContext, *, is_draining: bool) -> None:

@@ -1,6 +1,5 @@
 """What a client is told of each error, whoever answers the address: FastAPI, or the front before it."""
 
-import logging
 from collections.abc import Callable
 
 from fastapi.exceptions import RequestValidationError
@@ -8,12 +7,10 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.api.context import CLIENT_LEFT, context_of
-from app.api.problems import INTERNAL_DETAIL, problem, problem_from
+from app.api.context import CLIENT_LEFT, context_of, unexpected
+from app.api.problems import problem, problem_from
 from app.api.upload import ClientLeft
 from app.errors import LinesideError
-
-log = logging.getLogger(__name__)
 
 
 def answer_to(error: Exception, request: Request) -> Response:
@@ -21,10 +18,7 @@ def answer_to(error: Exception, request: Request) -> Response:
     for kind, told in TOLD.items():
         if isinstance(error, kind):
             return told(error, request)
-    context = context_of(request)
-    log.error("unexpected error", extra={"id": context.id}, exc_info=error)
-    context.code = "internal"
-    return problem("internal", INTERNAL_DETAIL, request_id=context.id)
+    return unexpected(error, context_of(request))
 
 
 async def answer_from_fastapi(request: Request, error: Exception) -> Response:

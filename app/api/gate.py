@@ -7,7 +7,7 @@ Whatever the gate is not sure of, it lets through; the routes decide again, and 
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Final
 from urllib.parse import parse_qsl
 
@@ -23,8 +23,6 @@ from app.settings import Settings
 
 log = logging.getLogger(__name__)
 
-PATHS: Final = frozenset({"/predict", "/explain"})
-
 LOGGED_PER_S: Final = 20
 """Refusals that get a line of their own; the others of that second share one. A client that retries at once would
 otherwise write thousands of them a second, and each costs a third of what the refusal does."""
@@ -36,14 +34,22 @@ class Gate:
     Args:
         service: asked for room.
         settings: with the deadline of requests that name none, and the longest.
+        paths: whose POST takes a picture.
         metrics: told of every refusal.
         is_draining: while true, connections are closed after their answer.
     """
 
     def __init__(
-        self, service: Service, settings: Settings, metrics: Metrics, *, is_draining: Callable[[], bool]
+        self,
+        service: Service,
+        settings: Settings,
+        metrics: Metrics,
+        *,
+        paths: Collection[str],
+        is_draining: Callable[[], bool],
     ) -> None:
         self._service = service
+        self._paths = paths
         self._default_ms = settings.default_deadline_ms
         self._longest_ms = settings.max_deadline_ms
         self._metrics = metrics
@@ -56,7 +62,7 @@ class Gate:
         Args:
             scope: as ASGI's, with method, path, query_string, headers and client.
         """
-        if scope["path"] not in PATHS or scope["method"] != "POST":
+        if scope["path"] not in self._paths or scope["method"] != "POST":
             return None
         now = time.monotonic()
         error = self._full(scope["query_string"], now)
