@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.domain import Cells, EvidenceKind, Method, NetworkFacts, Probe, Size
-from app.engines.base import PROBE_METHODS, Engine, EngineOutput, ProbeOutput, ProbingEngine
+from app.engines.base import PROBE_METHODS, Engine, EngineOutput, ProbeOutput, ProbingEngine, Run
 
 
 class EngineWithProber:
@@ -47,6 +47,11 @@ class EngineWithProber:
         self.cells: Cells | None = engine.cells
         self.layers: tuple[str, ...] = facts.layers
         self.probe_methods: tuple[Method, ...] = PROBE_METHODS
+
+    @property
+    def ways(self) -> tuple[Run, ...]:
+        """The fast engine's."""
+        return self._engine.ways
 
     @property
     def is_prepared(self) -> bool:

@@ -10,8 +10,7 @@ Pictures are decoded elsewhere, on the CPU: nvJPEG's hardware decoder ignores th
 
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from threading import Lock
+from contextlib import AbstractContextManager, contextmanager
 
 import numpy as np
 import torch
@@ -63,7 +62,7 @@ class CudaEngine(TorchEngine):
         servable: Servable,
         device: str,
         *,
-        lock: Lock,
+        lock: AbstractContextManager[object],
         precision: str,
         batch_sizes: Sequence[int],
         streams: Device | None = None,

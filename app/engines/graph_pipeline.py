@@ -10,9 +10,8 @@ CUDA, only `streams.Device`.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from queue import SimpleQueue
-from threading import Lock
 
 import torch
 from torch import Tensor
@@ -63,7 +62,7 @@ class GraphPipeline:
         *,
         batch_sizes: Sequence[int],
         input_size: Size,
-        turn: Lock,
+        turn: AbstractContextManager[object],
     ) -> None:
         self._device = device
         self._turn = turn

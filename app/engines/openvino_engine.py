@@ -3,23 +3,27 @@
 images (B, h, w, 3) uint8 -> graph (normalise -> trunk -> head) -> logits (B, K), evidence (B, K, h', w')
 
 One compiled graph with a dynamic batch dimension serves every warmed size: a graph for each would keep the weights once
-for each. Models on one device take turns by a lock that they share. Knows nothing of queues or files' meaning.
+for each. A lone call computes on all cores; two at once on half of them each, by a second graph of two streams: threads
+of one pass wait for each other at every layer, and whatever takes a core from one of them holds up the other
+(docs/adr/0010). Models on one device take turns. Knows nothing of queues or files' meaning.
 """
 
 import ctypes
 import logging
 import mmap
 import sys
-from functools import cache
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache, partial
 from pathlib import Path
-from threading import Lock
+from queue import SimpleQueue
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from app.domain import Cells, EvidenceKind, Method, NetworkFacts, Size
-from app.engines.base import EngineOutput
+from app.engines.base import EngineOutput, Run
+from app.engines.turns import Turns
 from app.errors import ExportFailed
 
 log = logging.getLogger(__name__)
@@ -28,6 +32,9 @@ PRECISION_HINTS: Final = {"float32": "f32", "bfloat16": "bf16", "int8": "f32"}
 """What is not quantised stays float32: the golden images were held against that."""
 PINS_THREADS = False
 """Pinned threads cannot make room for those that decode; bench/cores.py measures both (docs/adr/0007)."""
+HALVED: Final = frozenset({"bfloat16", "int8"})
+"""Precisions with the second graph. In float32 it would take 200 MB more of a ResNet-50 and give 6 % (docs/adr/0010)."""
+HALVES: Final = 2
 MADV_DONTNEED: Final = 4
 
 
@@ -54,9 +61,10 @@ class OpenVinoEngine:
 
     runtime: Final = "openvino"
     device: Final = "cpu"
-    batches_in_flight: Final = 1
 
-    def __init__(self, graph: Path, facts: NetworkFacts, *, precision: str, threads: int, lock: Lock) -> None:
+    def __init__(
+        self, graph: Path, facts: NetworkFacts, *, precision: str, threads: int, turns: Turns
+    ) -> None:
         """Compiles the graph.
 
         Args:
@@ -64,7 +72,7 @@ class OpenVinoEngine:
             facts: of the network.
             precision: a key of `PRECISION_HINTS`.
             threads: of one forward pass.
-            lock: one per device, shared by every engine on it.
+            turns: of the device, shared by every engine on it.
 
         Raises:
             ExportFailed: OpenVINO cannot read or compile it.
@@ -78,43 +86,77 @@ class OpenVinoEngine:
         self.margin_cells: float = facts.margin_cells
         self.target_layer: str = facts.target_layer
         self.cells: Cells | None = facts.cells
-        self._lock = lock
+        self._turns = turns
         self._numbers = graph.with_suffix(".bin").resolve()
-        compiled = _compiled(graph, precision, threads)
+        compiled = _compiled(graph, precision, threads, streams=1)
         self.thread_count: int = compiled.get_property("INFERENCE_NUM_THREADS")
         """Of one forward pass, as OpenVINO says it."""
-        self._request: Any = compiled.create_infer_request()
-        self._is_settled = False
+        self._whole: Any = compiled.create_infer_request()
+        self._halves: tuple[Any, ...] = ()
+        if precision in HALVED and self.thread_count % HALVES == 0:
+            divided = _compiled(graph, precision, self.thread_count, streams=HALVES)
+            self._halves = tuple(divided.create_infer_request() for _ in range(HALVES))
+        self._free: SimpleQueue[Any] = SimpleQueue()
+        """Halves that nobody computes with."""
+        for half in self._halves:
+            self._free.put(half)
+        self.batches_in_flight: int = max(1, len(self._halves))
+        self._is_closed = False
+
+    @property
+    def ways(self) -> tuple[Run, ...]:
+        """On all cores, and on each half of them."""
+        return (self._run_whole, *(partial(self._run_halves, number) for number in range(len(self._halves))))
 
     def run(self, images: NDArray[np.uint8]) -> EngineOutput:
         """(B, h, w, 3) uint8 RGB -> logits (B, K), evidence (B, K, h', w'). Safe from many threads."""
-        height, width = self.input_size.height, self.input_size.width
-        if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != (height, width, 3):
-            raise ValueError(f"expected (B, {height}, {width}, 3) uint8, got {images.shape} {images.dtype}")
-        with self._lock:
-            if self._request is None:
-                raise RuntimeError("the engine is closed")
-            # The input is only read; the outputs are copied, as the request writes into its own again.
-            answers = self._request.infer(
-                [np.ascontiguousarray(images)], share_inputs=True, share_outputs=False
-            )
-            output = EngineOutput(logits=answers[0], evidence=answers[1])
-            if not self._is_settled:
-                # The first pass lays the weights out for this CPU; the file's own are not read again.
-                self._is_settled = True
-                release_file_pages(self._numbers)
-        return output
+        with self._turns.beside(self.batches_in_flight - 1) as is_first:
+            if is_first:
+                return self._computed(self._whole, images)
+            half = self._free.get_nowait()  # no more than there are halves are let in
+            try:
+                return self._computed(half, images)
+            finally:
+                self._free.put(half)
 
     def close(self) -> None:
         """Lets go of the weights once no batch is running."""
-        with self._lock:
-            self._request = None
+        with self._turns:
+            self._is_closed = True
+            self._whole, self._halves, self._free = None, (), SimpleQueue()
+
+    def _run_whole(self, images: NDArray[np.uint8]) -> EngineOutput:
+        with self._turns:
+            output = self._computed(self._whole, images)
+        release_file_pages(self._numbers)  # its first pass has laid the weights out for this CPU
+        return output
+
+    def _run_halves(self, number: int, images: NDArray[np.uint8]) -> EngineOutput:
+        """All at once, since OpenVINO gives a call to whichever stream is free; the answer of one."""
+        with self._turns, ThreadPoolExecutor(HALVES) as pool:
+            self._check_open()
+            outputs = list(pool.map(lambda half: self._computed(half, images), self._halves))
+        release_file_pages(self._numbers)
+        return outputs[number]
+
+    def _check_open(self) -> None:
+        if self._is_closed:
+            raise RuntimeError("the engine is closed")
+
+    def _computed(self, request: Any, images: NDArray[np.uint8]) -> EngineOutput:
+        height, width = self.input_size.height, self.input_size.width
+        if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != (height, width, 3):
+            raise ValueError(f"expected (B, {height}, {width}, 3) uint8, got {images.shape} {images.dtype}")
+        self._check_open()
+        # The input is only read; the outputs are copied, as the request writes into its own again.
+        answers = request.infer([np.ascontiguousarray(images)], share_inputs=True, share_outputs=False)
+        return EngineOutput(logits=answers[0], evidence=answers[1])
 
 
-def _compiled(graph: Path, precision: str, threads: int) -> Any:
-    """An openvino.CompiledModel."""
+def _compiled(graph: Path, precision: str, threads: int, *, streams: int) -> Any:
+    """An openvino.CompiledModel, its threads divided among so many passes at a time."""
     options = {
-        "PERFORMANCE_HINT": "LATENCY",
+        "NUM_STREAMS": streams,
         "INFERENCE_PRECISION_HINT": PRECISION_HINTS[precision],
         "INFERENCE_NUM_THREADS": threads,
         "ENABLE_CPU_PINNING": PINS_THREADS,

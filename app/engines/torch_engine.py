@@ -10,7 +10,7 @@ threads fight over the cores, and share one GPU no faster. Knows nothing of queu
 
 import re
 from collections.abc import Sequence
-from threading import Lock
+from contextlib import AbstractContextManager
 from typing import Final
 
 import numpy as np
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from app.domain import Cells, EvidenceKind, Method, Probe, Size
-from app.engines.base import EngineOutput, ProbeOutput
+from app.engines.base import EngineOutput, ProbeOutput, Run
 from app.errors import InvalidRequest, SettingsInvalid
 from app.nets.maps import FORMULAS
 from app.nets.probing import probed
@@ -76,7 +76,7 @@ class TorchEngine:
     precision: str = "float32"
     batches_in_flight: int = 1
 
-    def __init__(self, servable: Servable, device: str, *, lock: Lock) -> None:
+    def __init__(self, servable: Servable, device: str, *, lock: AbstractContextManager[object]) -> None:
         """Takes the servable over: its weights move to the device.
 
         Args:
@@ -103,6 +103,11 @@ class TorchEngine:
         # The batch norms stay apart: folded into the convolutions, 5 % is gained on the CPU, and logits
         # move by up to 1.4e-5 of the largest (resnext50_32x4d at 64 pixels).
         self._servable: Servable | None = servable.to(self._device).to(memory_format=torch.channels_last)
+
+    @property
+    def ways(self) -> tuple[Run, ...]:
+        """One."""
+        return (self.run,)
 
     def run(self, images: NDArray[np.uint8]) -> EngineOutput:
         """(B, h, w, 3) uint8 RGB -> logits (B, K), evidence (B, K, h', w'). Safe from many threads."""

@@ -23,6 +23,7 @@ from app.bundles.repository import Bundle
 from app.checkpoints.weights import read_weights
 from app.domain import NetworkFacts
 from app.engines.openvino_engine import OpenVinoEngine, openvino
+from app.engines.turns import Turns
 from app.errors import ExportFailed
 from app.exporting.graphs import save_graph
 from app.nets.servable import Servable, check_sum_rule, load_servable, noise_images
@@ -99,7 +100,7 @@ def check_same_answers(servable: Servable, graph: Path, facts: NetworkFacts) -> 
     Raises:
         ExportFailed: it does not.
     """
-    engine = OpenVinoEngine(graph, facts, precision="float32", threads=1, lock=Lock())
+    engine = OpenVinoEngine(graph, facts, precision="float32", threads=1, turns=Turns())
     for count in (1, 3):
         images = noise_images(facts.input_size, count, seed=count)
         with torch.inference_mode():

@@ -73,7 +73,10 @@ class Taker(Protocol[EntryT, ResultT]):
         """Predicted for a lone entry; 0 while nothing is known."""
 
     def batch_size(self, alike: Sequence[Waiting[EntryT, ResultT]], now: float, *, running: int) -> int:
-        """How many of these, oldest first, it takes now while it runs that many batches; 0: none yet."""
+        """How many of these, oldest first, it takes now while it runs that many batches; 0: none yet.
+
+        Batches of one taker take each other's time: beside one, another takes twice as long as alone.
+        """
 
 
 class Line(Generic[EntryT, ResultT]):
@@ -162,7 +165,8 @@ class Line(Generic[EntryT, ResultT]):
         """
         if not self._waiting:
             return []
-        in_time = [one for one in self._waiting if one.deadline - now >= taker.seconds(one.lane)]
+        share = 1 + self._running[taker]  # as in `Taker.batch_size`
+        in_time = [one for one in self._waiting if one.deadline - now >= share * taker.seconds(one.lane)]
         able = in_time or list(self._waiting)
         lane = able[0].lane
         alike = [waiting for waiting in able if waiting.lane == lane][: lane.largest]

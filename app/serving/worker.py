@@ -35,7 +35,7 @@ class Runner(Generic[EntryT, ResultT]):
     latency_s: Mapping[int, float] = field(default_factory=dict)
     """Measured seconds of a plain batch by size; empty: not measured."""
     in_flight: int = 1
-    """Batches that may be under way at a time, so that one is copied while another is computed."""
+    """Batches that may be under way at a time: one is copied while another is computed, or each has its own cores."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,6 @@ class Worker(Generic[EntryT, ResultT]):
         self._clock = threading.Lock()
         self._started: deque[float] = deque()  # of the batches that run, oldest first
         self._last_end = 0.0
-        self._expected_end = 0.0
         self._threads = [
             threading.Thread(target=self._work, name=f"worker-{model}-{runner.name}", daemon=True)
             for _ in range(runner.in_flight)
@@ -153,8 +152,8 @@ class Worker(Generic[EntryT, ResultT]):
         model = self._model_of(alike[0].lane)
         if running and len(alike) < model.fastest_size:
             return 0
-        start = max(now, self._expected_end) if running else now
-        return model.size_for([waiting.deadline - start for waiting in alike])
+        # Those under way take each other's time, whether they share the device or wait for one another.
+        return model.size_for([(waiting.deadline - now) / (1 + running) for waiting in alike])
 
     # --- its threads -------------------------------------------------------------------------------
 
@@ -172,7 +171,7 @@ class Worker(Generic[EntryT, ResultT]):
                 self._line.finished(self)
 
     def _run(self, batch: Sequence[Waiting[EntryT, ResultT]]) -> None:
-        started = self._begin(batch)
+        started = self._begin()
         try:
             results: Sequence[ResultT | Exception] = self._checked_run(batch)
         except DeviceLost:
@@ -207,16 +206,14 @@ class Worker(Generic[EntryT, ResultT]):
             raise RuntimeError(f"{self.name} gave {len(results)} results for {len(batch)} entries")
         return results
 
-    def _begin(self, batch: Sequence[Waiting[EntryT, ResultT]]) -> float:
+    def _begin(self) -> float:
         with self._clock:
             now = time.monotonic()
-            begins = max(now, self._expected_end) if self._started else now
-            self._expected_end = begins + self._model_of(batch[0].lane).seconds(len(batch))
             self._started.append(now)
             return now
 
     def _end(self, started: float) -> float:
-        """Seconds that the device worked on this batch alone: from its start, or from the end of the one before."""
+        """Seconds of the device that this batch took: from its start, or from the end of the one before."""
         with self._clock:
             now = time.monotonic()
             service_s = now - max(started, self._last_end)

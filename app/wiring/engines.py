@@ -87,7 +87,7 @@ def _on_cuda(bundle: Bundle, machine: Machine, batch_sizes: Sequence[int]) -> It
     def built(precision: str) -> Built:
         servable, sum_rule = load_network(bundle)
         engine = CudaEngine(
-            servable, machine.device, lock=machine.lock, precision=precision, batch_sizes=batch_sizes
+            servable, machine.device, lock=machine.turns, precision=precision, batch_sizes=batch_sizes
         )
         return Built(engine, sum_rule.max_relative_error)
 
@@ -123,7 +123,9 @@ def _torch(bundle: Bundle, machine: Machine, notes: tuple[str, ...] = ()) -> Bui
 
     servable, sum_rule = load_network(bundle)
     use_threads(machine.thread_count)
-    return Built(TorchEngine(servable, machine.device, lock=machine.lock), sum_rule.max_relative_error, notes)
+    return Built(
+        TorchEngine(servable, machine.device, lock=machine.turns), sum_rule.max_relative_error, notes
+    )
 
 
 def built_on_openvino(form: Exported, machine: Machine, precision: str) -> Built:
@@ -134,7 +136,7 @@ def built_on_openvino(form: Exported, machine: Machine, precision: str) -> Built
         SelfTestFailed: its evidence would not explain its predictions.
     """
     engine = OpenVinoEngine(
-        form.graph, form.facts, precision=precision, threads=machine.thread_count, lock=machine.lock
+        form.graph, form.facts, precision=precision, threads=machine.thread_count, turns=machine.turns
     )
     try:
         error = _sum_rule_error(engine, form)

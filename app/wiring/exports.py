@@ -184,7 +184,7 @@ def _form_in(folder: Path, bundle: Bundle, form: Form) -> Exported:
 
 def _only(machine: Machine, precision: Literal["float32", "int8"]) -> Machine:
     return Machine(
-        "cpu", "openvino", precision, machine.threads, machine.cache, "off", machine.lock, machine.stopping
+        "cpu", "openvino", precision, machine.threads, machine.cache, "off", machine.turns, machine.stopping
     )
 
 

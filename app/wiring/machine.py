@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from app.engines.turns import Turns
 from app.errors import SettingsInvalid
 from app.settings import Settings
 from app.wiring.forms import torch_is_installed
@@ -31,7 +32,7 @@ class Machine:
     cache: Path | None = None
     """For converted networks; None: the default place."""
     layer_maps: LayerMaps = "on_demand"
-    lock: threading.Lock = field(default_factory=threading.Lock)
+    turns: Turns = field(default_factory=Turns)
     """Models on one device take turns: two forward passes at once would fight for its cores."""
     stopping: threading.Event = field(default_factory=threading.Event)
     """Set when the server stops, so that what takes long ends."""

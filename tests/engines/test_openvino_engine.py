@@ -3,7 +3,9 @@
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
 
@@ -27,6 +29,7 @@ from app.engines.base import PROBE_METHODS, Engine, ProbingEngine
 from app.engines.beside import EngineWithProber
 from app.engines.openvino_engine import OpenVinoEngine, openvino
 from app.engines.torch_engine import TorchEngine
+from app.engines.turns import Turns
 from app.errors import ExportFailed
 from app.exporting.export import converted
 from app.nets.maps import FORMULAS
@@ -42,10 +45,46 @@ def servable_of(head: HeadSpec) -> Servable:
     return servable.requires_grad_(requires_grad=False)
 
 
-def engine_of(servable: Servable, folder: Path) -> OpenVinoEngine:
+def engine_of(
+    servable: Servable,
+    folder: Path,
+    *,
+    precision: str = "float32",
+    threads: int = 2,
+    turns: Turns | None = None,
+) -> OpenVinoEngine:
     graph = folder / "float32.xml"
     openvino().save_model(converted(servable), graph, compress_to_fp16=False)
-    return OpenVinoEngine(graph, servable.facts(), precision="float32", threads=2, lock=Lock())
+    return OpenVinoEngine(
+        graph, servable.facts(), precision=precision, threads=threads, turns=turns or Turns()
+    )
+
+
+def halved_engine_of(servable: Servable, folder: Path, turns: Turns | None = None) -> OpenVinoEngine:
+    """Nothing in it is quantised, so it computes in float32; but it is divided as an int8 one is."""
+    return engine_of(servable, folder, precision="int8", turns=turns)
+
+
+class WatchedTurns(Turns):
+    """Counts who is inside."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inside = self.most = self.seconds = 0
+        self._counting = threading.Lock()
+
+    @contextmanager
+    def beside(self, others: int) -> Iterator[bool]:
+        with super().beside(others) as is_first:
+            with self._counting:
+                self.inside += 1
+                self.most = max(self.most, self.inside)
+                self.seconds += not is_first
+            try:
+                yield is_first
+            finally:
+                with self._counting:
+                    self.inside -= 1
 
 
 def noise(count: int, seed: int = 0) -> np.ndarray:
@@ -102,6 +141,45 @@ def test_eight_threads_get_what_one_gets_and_later_batches_change_nothing(tmp_pa
         assert np.array_equal(output.evidence, alone[seed % 8].evidence)
 
 
+def test_every_way_of_a_halved_engine_answers_as_torch_does(tmp_path: Path) -> None:
+    servable = servable_of(LinearHead())
+    engine = halved_engine_of(servable, tmp_path)
+
+    assert len(engine.ways) == 3  # on all cores, and on each half
+    for count in (1, 3):
+        images = noise(count, seed=count)
+        with torch.inference_mode():
+            logits, evidence = (tensor.numpy() for tensor in servable(torch.from_numpy(images)))
+        for way in engine.ways:
+            output = way(images)
+            assert close_to(output.logits, logits, 1e-5)
+            assert close_to(output.evidence, evidence, 1e-5)
+
+
+def test_two_calls_are_inside_a_halved_engine_at_once_and_every_caller_gets_its_own(tmp_path: Path) -> None:
+    turns = WatchedTurns()
+    engine = halved_engine_of(servable_of(LinearHead()), tmp_path, turns)
+    alone = [engine.run(noise(2, seed)) for seed in range(8)]
+
+    with ThreadPoolExecutor(8) as pool:
+        together = list(pool.map(lambda seed: engine.run(noise(2, seed % 8)), range(64)))
+
+    assert turns.most == engine.batches_in_flight == 2
+    assert turns.seconds > 0
+    for seed, output in enumerate(together):
+        assert close_to(output.logits, alone[seed % 8].logits, 1e-5)
+        assert close_to(output.evidence, alone[seed % 8].evidence, 1e-5)
+
+
+@pytest.mark.parametrize(("precision", "threads"), [("float32", 2), ("int8", 1)])
+def test_an_engine_is_whole_where_halves_cost_too_much_or_are_none(
+    precision: str, threads: int, tmp_path: Path
+) -> None:
+    engine = engine_of(servable_of(LinearHead()), tmp_path, precision=precision, threads=threads)
+
+    assert (engine.batches_in_flight, len(engine.ways)) == (1, 1)
+
+
 def test_arrays_of_another_size_or_type_are_refused_and_odd_strides_are_taken(tmp_path: Path) -> None:
     engine = engine_of(servable_of(LinearHead()), tmp_path)
     images = noise(2)
@@ -115,13 +193,17 @@ def test_arrays_of_another_size_or_type_are_refused_and_odd_strides_are_taken(tm
 
 
 def test_closed_engine_says_so_and_may_be_closed_twice(tmp_path: Path) -> None:
-    engine = engine_of(servable_of(LinearHead()), tmp_path)
+    for make in (engine_of, halved_engine_of):
+        engine = make(servable_of(LinearHead()), tmp_path)
+        a_way = engine.ways[-1]
 
-    engine.close()
-    engine.close()
+        engine.close()
+        engine.close()
 
-    with pytest.raises(RuntimeError, match="closed"):
-        engine.run(noise(1))
+        with pytest.raises(RuntimeError, match="closed"):
+            engine.run(noise(1))
+        with pytest.raises(RuntimeError, match="closed"):
+            a_way(noise(1))
 
 
 def test_damaged_graph_is_one_clear_refusal(tmp_path: Path) -> None:
@@ -131,7 +213,7 @@ def test_damaged_graph_is_one_clear_refusal(tmp_path: Path) -> None:
 
     with pytest.raises(ExportFailed, match=r"float32\.xml"):
         OpenVinoEngine(
-            tmp_path / "float32.xml", servable.facts(), precision="float32", threads=1, lock=Lock()
+            tmp_path / "float32.xml", servable.facts(), precision="float32", threads=1, turns=Turns()
         )
 
 

@@ -12,7 +12,7 @@ from support.bundles import write_random_bundle
 from support.pictures import picture_file
 
 from app.domain import EvidenceKind, Method, Size
-from app.engines.base import EngineOutput
+from app.engines.base import EngineOutput, Run
 from app.evaluation.predictions import Limits
 from app.reports.ahead import ahead, answered, parts
 from app.reports.asked import Asked, asked
@@ -39,6 +39,10 @@ class MaplessEngine:
     evidence_kind: EvidenceKind = "none"
     margin_cells: float = 0.0
     target_layer: str = "layer3"
+
+    @property
+    def ways(self) -> tuple[Run, ...]:
+        return (self.run,)
 
     def run(self, images: NDArray[np.uint8]) -> EngineOutput:
         logits = images.mean(axis=(1, 2)).astype(np.float32) / 16

@@ -14,7 +14,7 @@ from support.bundles import write_random_bundle
 
 from app.bundles.repository import Bundle
 from app.domain import EvidenceKind, Method, Size
-from app.engines.base import EngineOutput
+from app.engines.base import EngineOutput, Run
 from app.errors import DeviceLost, InferenceFailed, InvalidRequest, UnknownClass
 from app.explain.plan import Question
 from app.serving.deployment import Deployment, Proof, ProvedEngine
@@ -40,6 +40,10 @@ class ScriptedEngine:
         self.may_go_on = threading.Event()
         self.may_go_on.set()
         self.is_closed = False
+
+    @property
+    def ways(self) -> tuple[Run, ...]:
+        return (self.run,)
 
     def run(self, images: NDArray[np.uint8]) -> EngineOutput:
         assert self.may_go_on.wait(10)

@@ -95,11 +95,11 @@ def test_settings_name_one_device_or_several() -> None:
 
 
 def test_machines_of_one_server_stop_together_and_take_turns_apart() -> None:
-    """A device's lock is its own; the word to stop is everybody's."""
+    """The turns on a device are its own; the word to stop is everybody's."""
     spare = TORCH.fallback()
 
     assert spare.stopping is TORCH.stopping
-    assert spare.lock is not TORCH.lock
+    assert spare.turns is not TORCH.turns
 
 
 def test_fallback_answers_what_the_devices_did_even_where_layer_maps_are_off() -> None:
