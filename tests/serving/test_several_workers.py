@@ -9,8 +9,8 @@ from support.devices import Device, call, queued, running_batcher
 
 from app.errors import DeviceLost, InferenceFailed, NotReady
 from app.serving.batcher import Batcher
-from app.serving.line import Answer
-from app.serving.worker import Runner
+from app.serving.line import PLAIN, Answer, Line, Waiting
+from app.serving.worker import Runner, Worker
 
 
 async def until(is_so: Callable[[], bool]) -> None:
@@ -218,6 +218,23 @@ async def test_second_batch_is_prepared_behind_a_running_one_only_when_it_is_ful
         assert device.batches == [[1], [2, 3, 4, 5]]
         device.let_go()
         assert [answer.result for answer in await asyncio.gather(*calls)] == [2, 4, 6, 8, 10]
+
+
+@pytest.mark.parametrize(("left_s", "alone", "beside_another"), [(30.0, 4, 4), (0.35, 4, 2), (0.12, 1, 4)])
+async def test_size_of_a_batch_allows_for_the_one_that_runs_beside_it(
+    left_s: float, alone: int, beside_another: int
+) -> None:
+    """They share the device, so each takes as long as both; a deadline that is missed anyhow does not count."""
+    runner = Runner("cpu", Device().run, {1: 0.1, 2: 0.15, 4: 0.2}, in_flight=2)
+    worker = Worker(
+        "test", runner, Line(), batch_sizes=[1, 2, 4], on_batch=lambda _size: None, on_lost=lambda *_: None
+    )
+    now = time.monotonic()
+    future = asyncio.get_running_loop().create_future
+    alike = [Waiting(number, PLAIN, now + left_s, now, future()) for number in range(4)]
+
+    assert worker.batch_size(alike, now, running=0) == alone
+    assert worker.batch_size(alike, now, running=1) == beside_another
 
 
 async def test_both_batches_of_a_lost_device_are_answered_elsewhere() -> None:
