@@ -110,7 +110,7 @@ class OpenVinoEngine:
 
     def run(self, images: NDArray[np.uint8]) -> EngineOutput:
         """(B, h, w, 3) uint8 RGB -> logits (B, K), evidence (B, K, h', w'). Safe from many threads."""
-        with self._turns.beside(self.batches_in_flight - 1) as is_first:
+        with self._turns.beside(self, self.batches_in_flight - 1) as is_first:
             if is_first:
                 return self._computed(self._whole, images)
             half = self._free.get_nowait()  # no more than there are halves are let in

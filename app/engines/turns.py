@@ -1,7 +1,8 @@
-"""Who computes on a device: one call alone, or a few that each take a part of its cores.
+"""Who computes on a device: one call alone, or a few of one engine that each take a part of its cores.
 
-In order of arrival: a call that wants the device to itself is not overtaken by those that could share it. Knows no
-engines, only how many may be inside.
+In order of arrival: a call that wants the device to itself is not overtaken by those that could share it. Engines take
+turns: a lone picture for each of two models is answered sooner one after the other than side by side. Knows of engines
+only which is which.
 """
 
 import threading
@@ -17,47 +18,54 @@ class Turns:
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._waiting: deque[object] = deque()
-        self._inside: list[int] = []
-        """How many others each of those bears."""
+        self._engine: object = None
+        """Whose calls are inside."""
+        self._inside = 0
 
     @contextmanager
-    def beside(self, others: int) -> Iterator[bool]:
-        """Compute while at most that many others do; 0: alone.
+    def beside(self, engine: object, others: int) -> Iterator[bool]:
+        """Compute while nobody does, or at most that many calls of the same engine, which all say the same number.
 
         Yields:
             Whether nobody else computed when this one began; others may have come since.
         """
-        is_first = self._enter(others)
+        is_first = self._enter(engine, others)
         try:
             yield is_first
         finally:
-            self._leave(others)
+            self._leave()
 
     def __enter__(self) -> None:
         """Compute alone."""
-        self._enter(0)
+        self._enter(None, 0)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Let the next one in."""
-        self._leave(0)
+        self._leave()
 
-    def _enter(self, others: int) -> bool:
+    def _enter(self, engine: object, others: int) -> bool:
         me = object()
+
+        def may_enter() -> bool:
+            is_bearable = self._engine is engine and self._inside <= others
+            return self._waiting[0] is me and (self._inside == 0 or is_bearable)
+
         with self._changed:
             self._waiting.append(me)
             try:
-                self._changed.wait_for(
-                    lambda: self._waiting[0] is me and len(self._inside) <= min([others, *self._inside])
-                )
+                self._changed.wait_for(may_enter)
             finally:
                 self._waiting.remove(me)
                 self._changed.notify_all()
-            self._inside.append(others)
-            return len(self._inside) == 1
+            self._engine = engine
+            self._inside += 1
+            return self._inside == 1
 
-    def _leave(self, others: int) -> None:
+    def _leave(self) -> None:
         with self._changed:
-            self._inside.remove(others)
+            self._inside -= 1
+            if not self._inside:
+                self._engine = None  # not kept alive by its last call
             self._changed.notify_all()

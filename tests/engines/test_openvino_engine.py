@@ -74,8 +74,8 @@ class WatchedTurns(Turns):
         self._counting = threading.Lock()
 
     @contextmanager
-    def beside(self, others: int) -> Iterator[bool]:
-        with super().beside(others) as is_first:
+    def beside(self, engine: object, others: int) -> Iterator[bool]:
+        with super().beside(engine, others) as is_first:
             with self._counting:
                 self.inside += 1
                 self.most = max(self.most, self.inside)

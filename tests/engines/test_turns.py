@@ -12,14 +12,14 @@ PATIENCE_S = 10.0
 class Caller:
     """A thread that takes a turn and stays until it is let go."""
 
-    def __init__(self, turns: Turns, others: int | None) -> None:
+    def __init__(self, turns: Turns, others: int | None, engine: str = "one") -> None:
         self.is_first: bool | None = None
         self.is_inside, self._may_go = threading.Event(), threading.Event()
-        self._thread = threading.Thread(target=self._call, args=(turns, others), daemon=True)
+        self._thread = threading.Thread(target=self._call, args=(turns, others, engine), daemon=True)
         self._thread.start()
 
-    def _call(self, turns: Turns, others: int | None) -> None:
-        with turns if others is None else turns.beside(others) as self.is_first:
+    def _call(self, turns: Turns, others: int | None, engine: str) -> None:
+        with turns if others is None else turns.beside(engine, others) as self.is_first:
             self.is_inside.set()
             self._may_go.wait(PATIENCE_S)
 
@@ -61,12 +61,29 @@ def test_two_that_bear_each_other_compute_at_once_and_a_third_waits(
 def test_one_that_computes_alone_bears_nobody(turns: Turns, alone: int | None) -> None:
     one = Caller(turns, alone)
     assert one.has_entered()
-    two = Caller(turns, 1)
+    two = Caller(turns, 0)
     assert two.is_kept_out()
     one.leave()
     assert two.has_entered()
     assert two.is_first
     two.leave()
+
+
+def test_engines_take_turns_although_each_shares_with_itself(turns: Turns) -> None:
+    """And in order: the first one's next call comes after the other's that waits."""
+    one = Caller(turns, 1, "one")
+    assert one.has_entered()
+    other = Caller(turns, 1, "other")
+    assert other.is_kept_out()
+    next_one = Caller(turns, 1, "one")
+    assert next_one.is_kept_out()
+    one.leave()
+    assert other.has_entered()
+    assert other.is_first
+    assert next_one.is_kept_out()
+    other.leave()
+    assert next_one.has_entered()
+    next_one.leave()
 
 
 def test_one_that_wants_to_be_alone_is_not_overtaken_by_those_that_could_share(
@@ -87,7 +104,7 @@ def test_one_that_wants_to_be_alone_is_not_overtaken_by_those_that_could_share(
 
 
 def test_a_turn_ends_with_an_error_too(turns: Turns) -> None:
-    with pytest.raises(RuntimeError, match="broken"), turns.beside(1):
+    with pytest.raises(RuntimeError, match="broken"), turns.beside("one", 1):
         raise RuntimeError("broken")
     with pytest.raises(RuntimeError, match="broken"), turns:
         raise RuntimeError("broken")
