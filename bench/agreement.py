@@ -61,22 +61,23 @@ def quantised(bundle: Path, images: Path, repository: Path) -> Path:
 
 
 def answers(folder: Path, kind: tuple[str, str], photographs: list[bytes]) -> NDArray[np.float32]:
-    """Logits of every photograph, (N, K)."""
+    """Logits of every photograph by every way that the engine may answer, (W, N, K)."""
     runtime, precision = kind
     here = Machine("cuda:0", "torch", precision) if runtime == "cuda" else Machine("cpu", runtime, precision)  # type: ignore[arg-type]
     proved = prove(folder, machine=here, batch_sizes=(1,), max_pixels=MAX_PIXELS)
-    rows = []
-    for data in photographs:
-        picture = decode(data, geometry=proved.bundle.geometry, max_pixels=MAX_PIXELS, keeps_picture=False)
-        pixels = preprocess(picture, proved.bundle.geometry.steps).pixels
-        rows.append(proved.engine.run(pixels[np.newaxis]).logits[0])
+    geometry = proved.bundle.geometry
+    pictures = (
+        decode(data, geometry=geometry, max_pixels=MAX_PIXELS, keeps_picture=False) for data in photographs
+    )
+    batches = [preprocess(picture, geometry.steps).pixels[np.newaxis] for picture in pictures]
+    rows = [[way(batch).logits[0] for batch in batches] for way in proved.engine.ways]
     proved.engine.close()
-    return np.stack(rows)
+    return np.array(rows)
 
 
 def compared(bundle: Path, images: Path, photographs: list[bytes], work: Path) -> Iterator[Row]:
     """A row for each engine and precision."""
-    reference = answers(bundle, KINDS[0], photographs)
+    (reference,) = answers(bundle, KINDS[0], photographs)
     expected = np.stack([softmax(row) for row in reference])
     for kind in KINDS:
         row: dict[str, object] = {"engine": kind[0], "precision": kind[1], "photographs": len(photographs)}
@@ -92,9 +93,10 @@ def compared(bundle: Path, images: Path, photographs: list[bytes], work: Path) -
         except BundleRefused as error:
             yield row | {"unavailable": error.message}
             continue
-        probabilities = np.stack([softmax(each) for each in logits])
+        probabilities = np.apply_along_axis(softmax, -1, logits)
         yield row | {
-            "same_class": int((logits.argmax(1) == reference.argmax(1)).sum()),
+            "ways": len(logits),
+            "same_class": int((logits.argmax(-1) == reference.argmax(-1)).all(0).sum()),
             "largest_probability_difference": float(np.abs(probabilities - expected).max()),
             "largest_logit_difference": float(np.abs(logits - reference).max() / np.abs(reference).max()),
         }
