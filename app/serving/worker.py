@@ -47,7 +47,7 @@ class WorkerState:
     lost: str | None
     """Why its device is out of service."""
     busy_s: float
-    """How long its device has been working without an answer; 0 when idle."""
+    """How long its oldest batch has been under way; 0 when idle. Another one beside it may still be answered."""
     is_fallback: bool
 
 
@@ -117,7 +117,7 @@ class Worker(Generic[EntryT, ResultT]):
     def state(self) -> WorkerState:
         """How it is now."""
         with self._clock:
-            since = max(self._last_end, self._started[0]) if self._started else None
+            since = self._started[0] if self._started else None
         busy_s = 0.0 if since is None else time.monotonic() - since
         return WorkerState(self.name, self.is_alive, self._lost, busy_s, self._is_fallback)
 

@@ -1,8 +1,9 @@
 """Several devices behind one queue, some of which are lost."""
 
 import asyncio
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 from support.devices import Device, call, queued, running_batcher
@@ -235,6 +236,34 @@ async def test_size_of_a_batch_allows_for_the_one_that_runs_beside_it(
 
     assert worker.batch_size(alike, now, running=0) == alone
     assert worker.batch_size(alike, now, running=1) == beside_another
+
+
+async def test_a_batch_that_hangs_is_noticed_although_the_one_beside_it_is_answered() -> None:
+    """Two halves of the cores: one may be stuck for ever while the other goes on."""
+    has_hung, may_go_on = threading.Event(), threading.Event()
+
+    def run(entries: Sequence[int]) -> Sequence[int]:
+        if 1 in entries:
+            has_hung.set()
+            assert may_go_on.wait(10)
+        return entries
+
+    batcher = Batcher[int, int](
+        "test", [Runner("cpu", run, in_flight=2)], batch_sizes=[1], max_entries=9, max_bytes=99
+    )
+    batcher.start()
+    stuck = call(batcher, 1)
+    assert await asyncio.to_thread(has_hung.wait, 10)
+    since = time.monotonic()
+    await asyncio.sleep(0.02)
+    assert (await call(batcher, 2)).result == 2
+
+    least_s = time.monotonic() - since
+    assert batcher.states()[0].busy_s >= least_s
+    may_go_on.set()
+    assert (await stuck).result == 1
+    assert batcher.states()[0].busy_s == 0.0
+    assert await batcher.close(timeout_s=10)
 
 
 async def test_both_batches_of_a_lost_device_are_answered_elsewhere() -> None:
