@@ -164,7 +164,7 @@ def test_single_keys_work_and_can_be_turned_off(page: Page) -> None:
 
 
 @pytest.mark.parametrize("locale", ["en-GB", "ko-KR"])
-@pytest.mark.parametrize("width", [360, 390, 768, 1280])
+@pytest.mark.parametrize("width", [360, 390, 768, 965, 1000, 1200, 1280])
 def test_nothing_is_wider_than_the_screen_or_smaller_than_a_glove(
     open_page: Pages, locale: str, width: int
 ) -> None:
@@ -172,6 +172,8 @@ def test_nothing_is_wider_than_the_screen_or_smaller_than_a_glove(
     choose_sample(page, "first.jpg")
 
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+    evidence = page.locator("#evidence")
+    assert evidence.evaluate("card => card.scrollWidth <= card.clientWidth")
     pressed = page.locator("button:visible, select:enabled:visible, label.button:visible, #strength")
     for box in (target.bounding_box() for target in pressed.all()):
         assert box is not None
