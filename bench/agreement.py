@@ -1,6 +1,7 @@
 """What every engine and precision answers to real photographs, beside torch in float32.
 
     python -m bench.agreement ../shared/data/carcass          # make bench-agreement
+    python -m bench.agreement ../shared/data/carcass --engines torch cuda --results bench/results/agreement-cuda.json
 
 Two networks: the demo model, whose weights are trained, and a ResNet-50 of random branches whose last layer is fitted to
 painted carcasses. Each is proved as a server proves it, then asked every photograph through its own decoding and geometry.
@@ -12,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -75,11 +76,13 @@ def answers(folder: Path, kind: tuple[str, str], photographs: list[bytes]) -> ND
     return np.array(rows)
 
 
-def compared(bundle: Path, images: Path, photographs: list[bytes], work: Path) -> Iterator[Row]:
+def compared(
+    bundle: Path, images: Path, photographs: list[bytes], work: Path, kinds: Sequence[tuple[str, str]]
+) -> Iterator[Row]:
     """A row for each engine and precision."""
     (reference,) = answers(bundle, KINDS[0], photographs)
     expected = np.stack([softmax(row) for row in reference])
-    for kind in KINDS:
+    for kind in kinds:
         row: dict[str, object] = {"engine": kind[0], "precision": kind[1], "photographs": len(photographs)}
         if kind == ("openvino", "bfloat16") and not cpu_computes_bfloat16():
             yield row | {"unavailable": "this CPU has no bfloat16 arithmetic"}
@@ -111,7 +114,10 @@ def main() -> None:
     parser.add_argument(
         "--results", type=Path, default=page.RESULTS / "agreement.json", help="where the numbers go"
     )
+    engines = sorted({engine for engine, _ in KINDS})
+    parser.add_argument("--engines", nargs="+", choices=engines, default=engines, help="those asked")
     chosen = parser.parse_args()
+    kinds = [kind for kind in KINDS if kind[0] in chosen.engines]
     files = sorted(path for path in chosen.photographs.rglob("*") if path.suffix.lower() in {".tif", ".jpg"})
     if not files:
         sys.exit(f"no photographs in {chosen.photographs}; the carcass ones are not part of the project")
@@ -131,7 +137,7 @@ def main() -> None:
             "machine": facts,
             "minutes": 0.0,
             "networks": [
-                {"name": name, "rows": list(compared(bundle, images, photographs, work / "int8"))}
+                {"name": name, "rows": list(compared(bundle, images, photographs, work / "int8", kinds))}
                 for name, bundle in networks.items()
             ],
         }
