@@ -25,6 +25,8 @@ def agreement_section(results: Row) -> str:
                     f"{row['largest_logit_difference']:.1e}",
                 ]
             )
+    has_int8 = any(row["precision"] == "int8" for network in results["networks"] for row in network["rows"])
+    int8 = " int8 is what `lineside quantize` made of paintings; it was not shown the photographs."
     has_halves = any(row.get("ways", 1) > 1 for network in results["networks"] for row in network["rows"])
     halves = " Engines that also compute on halves of the cores were asked on each; the worst counts."
     head = (
@@ -37,7 +39,8 @@ def agreement_section(results: Row) -> str:
                 f"## The same answers, on {kind_of_cpu(results)}{' and a CUDA device' if has_cuda else ''}",
                 setting_line(results),
                 "Real carcass photographs (TIFF, 768 x 574), which neither network was trained on: many are near a boundary, where "
-                "a small difference shows most. int8 is what `lineside quantize` made of paintings; it was not shown the photographs."
+                "a small difference shows most."
+                + (int8 if has_int8 else "")
                 + (halves if has_halves else ""),
                 table(head, rows),
             ]

@@ -19,6 +19,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from threading import Lock
 
+import httpx
 import numpy as np
 import torch
 from support.bundles import CARCASS, MAX_PIXELS, write_random_bundle
@@ -167,6 +168,9 @@ def http_rates(
             MAX_QUEUE_ENTRIES="512",
             MAX_REQUESTS="1024",
         ) as server:
+            ready = httpx.get(f"{server.url}/readyz")
+            if not ready.is_success:
+                sys.exit(f"{precision} was not served, so not measured over HTTP: {ready.json()['reasons']}")
             command = [sys.executable, str(CLIENT), f"{server.url}/predict", str(bodies)]
             command += ["--header", "Content-Type: image/jpeg", "--seconds", str(seconds)]
             command += ["--pid", str(server.process.pid), "--concurrency"]
@@ -237,6 +241,7 @@ def main() -> None:
             "agreement": agreement(build, bundle),
         }
         print(gpu_section(results), flush=True)
+        page.write(chosen.results, results)  # kept should the server not start
         results["http"] = {
             precision: http_rates(repository, device, precision, seconds=chosen.seconds)
             for precision in ("float32", "auto")
