@@ -35,6 +35,8 @@ PINS_THREADS = False
 HALVED: Final = frozenset({"bfloat16", "int8"})
 """Precisions with the second graph. In float32 it would take 200 MB more of a ResNet-50 and give 6 % (docs/adr/0010)."""
 HALVES: Final = 2
+HALF_BATCH: Final = 4
+"""Images that a half computes at a time: 8 would be 2 % quicker and keep 40 MB more between layers (docs/adr/0010)."""
 MADV_DONTNEED: Final = 4
 
 
@@ -115,7 +117,7 @@ class OpenVinoEngine:
                 return self._computed(self._whole, images)
             half = self._free.get_nowait()  # no more than there are halves are let in
             try:
-                return self._computed(half, images)
+                return self._computed_by_half(half, images)
             finally:
                 self._free.put(half)
 
@@ -135,13 +137,23 @@ class OpenVinoEngine:
         """All at once, since OpenVINO gives a call to whichever stream is free; the answer of one."""
         with self._turns, ThreadPoolExecutor(HALVES) as pool:
             self._check_open()
-            outputs = list(pool.map(lambda half: self._computed(half, images), self._halves))
+            outputs = list(pool.map(lambda half: self._computed_by_half(half, images), self._halves))
         release_file_pages(self._numbers)
         return outputs[number]
 
     def _check_open(self) -> None:
         if self._is_closed:
             raise RuntimeError("the engine is closed")
+
+    def _computed_by_half(self, half: Any, images: NDArray[np.uint8]) -> EngineOutput:
+        parts = [
+            self._computed(half, images[start : start + HALF_BATCH])
+            for start in range(0, max(1, len(images)), HALF_BATCH)
+        ]
+        return EngineOutput(
+            logits=np.concatenate([part.logits for part in parts]),
+            evidence=np.concatenate([part.evidence for part in parts]),
+        )
 
     def _computed(self, request: Any, images: NDArray[np.uint8]) -> EngineOutput:
         height, width = self.input_size.height, self.input_size.width
