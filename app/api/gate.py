@@ -7,15 +7,14 @@ Whatever the gate is not sure of, it lets through; the routes decide again, and 
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Collection
-from typing import Final
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final, NamedTuple
 from urllib.parse import parse_qsl
 
-from starlette.responses import Response
-from starlette.types import Scope
-
-from app.api.context import RequestContext, mark, record, request_id
-from app.api.problems import problem_from
+from app.api.context import RequestContext, record, request_id
+from app.api.problems import MEDIA_TYPE, STATUS_BY_CODE, document, retry_after
 from app.errors import LinesideError, QueueFull
 from app.metrics import Metrics
 from app.serving.service import Service
@@ -26,6 +25,40 @@ log = logging.getLogger(__name__)
 LOGGED_PER_S: Final = 20
 """Refusals that get a line of their own; the others of that second share one. A client that retries at once would
 otherwise write thousands of them a second, and each costs a third of what the refusal does."""
+
+
+REMEMBERED_BYTES: Final = 256
+"""Of a query string: a client's requests ask alike, and longer ones are not worth keeping."""
+
+
+class Asked(NamedTuple):
+    """A request as far as it is known."""
+
+    method: str
+    path: str
+    query_string: bytes
+    headers: Sequence[tuple[bytes, bytes]]
+    """Names in lower case."""
+    client: tuple[str, int] | None
+
+
+class Wish(NamedTuple):
+    """What a query string says of model and time."""
+
+    deadline_ms: int | None
+    model: str | None
+    version: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A response that never becomes ASGI's, which would cost more than to decide on it."""
+
+    status: int
+    headers: tuple[tuple[bytes, bytes], ...]
+    body: bytes
+    closes: bool
+    """The connection too: the server is on its way down."""
 
 
 class Gate:
@@ -56,44 +89,56 @@ class Gate:
         self._is_draining = is_draining
         self._lines = Sparingly(LOGGED_PER_S)
 
-    def refusal(self, scope: Scope) -> Response | None:
-        """The answer to a request that would find no room, counted and logged; None: let it through.
-
-        Args:
-            scope: as ASGI's, with method, path, query_string, headers and client.
-        """
-        if scope["path"] not in self._paths or scope["method"] != "POST":
+    def refusal(self, asked: Asked) -> Refusal | None:
+        """The answer to a request that would find no room, counted and logged; None: let it through."""
+        if asked.path not in self._paths or asked.method != "POST":
             return None
         now = time.monotonic()
-        error = self._full(scope["query_string"], now)
+        error = self._full(asked.query_string, now)
         if error is None:
             return None
-        context = RequestContext(request_id(scope["headers"]), now, route=scope["path"])
+        context = RequestContext(
+            request_id(asked.headers), now, route=asked.path, status=STATUS_BY_CODE[error.code]
+        )
         context.refused(error)
-        response = problem_from(error, request_id=context.id)
-        mark(response, context, is_draining=self._is_draining())
-        record(self._metrics, scope, context, is_logged=self._lines.allow())
-        return response
+        record(self._metrics, asked._asdict(), context, is_logged=self._lines.allow())
+        body = document(error.code, error.message, request_id=context.id)
+        headers = (
+            (b"content-type", MEDIA_TYPE.encode()),
+            (b"content-length", b"%d" % len(body)),
+            (b"retry-after", retry_after(error).encode()),
+            (b"x-request-id", context.id.encode()),
+        )
+        return Refusal(context.status, headers, body, closes=self._is_draining())
 
     def _full(self, query_string: bytes, now: float) -> QueueFull | None:
-        query = dict(parse_qsl(query_string.decode("latin-1"))) if query_string else {}
-        try:
-            deadline_ms = int(query.get("deadline_ms", self._default_ms))
-            version = int(query["version"]) if "version" in query else None
-        except ValueError:
+        wish = _remembered(query_string) if len(query_string) <= REMEMBERED_BYTES else _read(query_string)
+        if wish is None:
             return None
+        deadline_ms = self._default_ms if wish.deadline_ms is None else wish.deadline_ms
         if not 0 < deadline_ms <= self._longest_ms:
             return None
-        deadline = now + deadline_ms / 1000
         try:
-            with self._service.admit(
-                "", model=query.get("model"), version=version, started=now, deadline=deadline
-            ):
-                return None
-        except QueueFull as error:
-            return error
+            error = self._service.refusal(
+                model=wish.model, version=wish.version, deadline=now + deadline_ms / 1000
+            )
         except LinesideError:
             return None
+        return error if isinstance(error, QueueFull) else None
+
+
+def _read(query_string: bytes) -> Wish | None:
+    """None: the routes will have something to say about it."""
+    query = dict(parse_qsl(query_string.decode("latin-1")))
+    try:
+        deadline_ms = int(query["deadline_ms"]) if "deadline_ms" in query else None
+        version = int(query["version"]) if "version" in query else None
+    except ValueError:
+        return None
+    return Wish(deadline_ms, query.get("model"), version)
+
+
+_remembered = lru_cache(maxsize=128)(_read)
 
 
 class Sparingly:

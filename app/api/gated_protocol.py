@@ -8,33 +8,43 @@ version, and tests/api/test_gate.py fails where that changes.
 """
 
 import asyncio
-from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Final
 
 import httptools
-from starlette.responses import Response
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from app.api.gate import Gate
+from app.api.gate import Asked, Gate, Refusal
 
 LINGER_S = 10.0
 """How long a client may take to send the rest of a body that nobody wants; closing earlier would cost it the answer."""
 
 
-@dataclass(slots=True)
 class Refused:
-    """What uvicorn takes for a request that has been answered; it drops what still comes of the body."""
+    """What uvicorn takes for a request that has been answered."""
 
-    keep_alive: bool
-    linger: asyncio.TimerHandle | None = None
-    response_complete: bool = True
-    disconnected: bool = False
-    message_event: asyncio.Event = field(default_factory=asyncio.Event)
+    __slots__ = ("is_read", "keep_alive")
+    response_complete: Final = True
+    message_event: Final = asyncio.Event()
+    """Nobody waits for it."""
+
+    def __init__(self, *, keep_alive: bool) -> None:
+        self.keep_alive = keep_alive
+        self.is_read = False
+        """Its body is over."""
 
 
 class GatedProtocol(HttpToolsProtocol):
     """See the module's docstring; the gate is `gate` in the lifespan's state."""
+
+    _linger: asyncio.TimerHandle | None = None
+
+    def data_received(self, data: bytes) -> None:
+        """Where that was not all of a refused request's body, wait for the rest, but not for ever."""
+        super().data_received(data)
+        refused: Any = self.cycle
+        if isinstance(refused, Refused) and not refused.is_read and self._linger is None:
+            self._linger = self.loop.call_later(LINGER_S, self.transport.close)
 
     def on_headers_complete(self) -> None:
         """Ask the gate, where there is one and nothing before this request is still being answered."""
@@ -45,18 +55,17 @@ class GatedProtocol(HttpToolsProtocol):
             super().on_headers_complete()
             return
         # A client that waits for "100 Continue" will send no body, or one that cannot be told from what follows.
-        keep_alive = (
-            self.parser.should_keep_alive()
-            and not self.expect_100_continue
-            and "connection" not in refusal.headers
-        )
+        keep_alive = self.parser.should_keep_alive() and not self.expect_100_continue and not refusal.closes
         self.server_state.total_requests += 1
         self.transport.write(_message(refusal, self.server_state.default_headers, keep_alive=keep_alive))
-        self.cycle = refused = Refused(keep_alive)  # type: ignore[assignment]
+        self.cycle = Refused(keep_alive=keep_alive)  # type: ignore[assignment]
         if self.expect_100_continue:
             self.transport.close()
-        else:
-            refused.linger = self.loop.call_later(LINGER_S, self.transport.close)
+
+    def on_body(self, body: bytes) -> None:
+        """Dropped where the request was refused."""
+        if not isinstance(self.cycle, Refused):
+            super().on_body(body)
 
     def on_message_complete(self) -> None:
         """The body is over: the connection is free for another request, or closed."""
@@ -64,6 +73,7 @@ class GatedProtocol(HttpToolsProtocol):
         if not isinstance(refused, Refused):
             super().on_message_complete()
             return
+        refused.is_read = True
         self._forget_linger()
         if self.transport.is_closing():
             return
@@ -79,27 +89,21 @@ class GatedProtocol(HttpToolsProtocol):
         self._forget_linger()
         super().connection_lost(exc)
 
-    def _asked(self) -> dict[str, Any]:
-        """The request as far as it is known."""
+    def _asked(self) -> Asked:
         url = httptools.parse_url(self.url)
-        known = {
-            "method": self.parser.get_method().decode("ascii"),
-            "path": url.path.decode("ascii"),
-            "query_string": url.query or b"",
-        }
-        return {**self.scope, **known}
+        method, path = self.parser.get_method().decode("ascii"), url.path.decode("ascii")
+        return Asked(method, path, url.query or b"", self.headers, self.client)
 
     def _forget_linger(self) -> None:
-        refused: Any = self.cycle
-        if isinstance(refused, Refused) and refused.linger is not None:
-            refused.linger.cancel()
-            refused.linger = None
+        if self._linger is not None:
+            self._linger.cancel()
+            self._linger = None
 
 
-def _message(response: Response, defaults: list[tuple[bytes, bytes]], *, keep_alive: bool) -> bytes:
-    status = HTTPStatus(response.status_code)
+def _message(refusal: Refusal, defaults: list[tuple[bytes, bytes]], *, keep_alive: bool) -> bytes:
+    status = HTTPStatus(refusal.status)
     lines = [f"HTTP/1.1 {status.value} {status.phrase}".encode()]
-    lines += [name + b": " + value for name, value in (*defaults, *response.raw_headers)]
-    if not keep_alive and "connection" not in response.headers:
+    lines += [name + b": " + value for name, value in (*defaults, *refusal.headers)]
+    if not keep_alive:
         lines.append(b"connection: close")
-    return b"\r\n".join((*lines, b"", bytes(response.body)))
+    return b"\r\n".join((*lines, b"", refusal.body))

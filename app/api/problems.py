@@ -1,9 +1,10 @@
 """The one table from errors to status codes, and RFC 9457 problem documents."""
 
+import json
 import math
-from typing import Any
+from typing import Final
 
-from starlette.responses import JSONResponse
+from starlette.responses import Response
 
 from app import errors
 
@@ -46,27 +47,40 @@ TITLES: dict[str, str] = {
 INTERNAL_DETAIL = "an error of ours; the server's log has the cause under this id"
 
 
-def problem(
-    code: str, detail: str, *, request_id: str, headers: dict[str, str] | None = None
-) -> JSONResponse:
+_encode: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+"""Made once: an encoder costs as much as the document."""
+
+
+def document(code: str, detail: str, *, request_id: str) -> bytes:
     """A problem document; `type` is about:blank, `code` is what programs should look at."""
-    status = STATUS_BY_CODE[code]
-    body: dict[str, Any] = {
+    fields = {
         "type": "about:blank",
         "title": TITLES[code],
-        "status": status,
+        "status": STATUS_BY_CODE[code],
         "detail": detail,
         "code": code,
         "id": request_id,
     }
-    return JSONResponse(body, status_code=status, headers=headers, media_type=MEDIA_TYPE)
+    return _encode(fields).encode()
 
 
-def problem_from(error: errors.LinesideError, *, request_id: str) -> JSONResponse:
-    """The problem document of one of our errors; what is internal stays in the log."""
+def problem(code: str, detail: str, *, request_id: str, headers: dict[str, str] | None = None) -> Response:
+    """The response with a problem document."""
+    return Response(
+        document(code, detail, request_id=request_id),
+        status_code=STATUS_BY_CODE[code],
+        headers=headers,
+        media_type=MEDIA_TYPE,
+    )
+
+
+def problem_from(error: errors.LinesideError, *, request_id: str) -> Response:
+    """The response to one of our errors; what is internal stays in the log."""
     detail = INTERNAL_DETAIL if error.code == errors.LinesideError.code else error.message
-    headers = None
-    if isinstance(error, errors.Unavailable):
-        # Whole seconds, at least one: RFC 9110, 10.2.3.
-        headers = {"Retry-After": str(max(1, math.ceil(error.retry_after_s)))}
+    headers = {"Retry-After": retry_after(error)} if isinstance(error, errors.Unavailable) else None
     return problem(error.code, detail, request_id=request_id, headers=headers)
+
+
+def retry_after(error: errors.Unavailable) -> str:
+    """Whole seconds, at least one: RFC 9110, 10.2.3."""
+    return str(max(1, math.ceil(error.retry_after_s)))

@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from typing import Generic
 
-from app.errors import DeadlineExceeded, DeviceLost, InferenceFailed, NotReady, QueueFull, ShuttingDown
+from app.errors import DeadlineExceeded, DeviceLost, InferenceFailed, NotReady, QueueFull, ShuttingDown, Unavailable
 from app.serving.capacity import Capacity, Hold
 from app.serving.line import PLAIN, Answer, EntryT, Lane, Line, ResultT, Waiting
 from app.serving.worker import Outcome, Runner, Worker, WorkerState, settle
@@ -115,22 +115,30 @@ class Batcher(Generic[EntryT, ResultT]):
             NotReady: no worker is left.
             QueueFull: no room, or the expected wait outlasts the deadline.
         """
+        if (refusal := self.refusal(deadline, lane)) is not None:
+            raise refusal
+        return self._capacity.take()
+
+    def refusal(self, deadline: float, lane: Lane = PLAIN) -> Unavailable | None:
+        """What `reserve` would raise now; None: there is a place."""
         if self._line.is_closing:
-            raise ShuttingDown("the server is shutting down; try another")
+            return ShuttingDown("the server is shutting down; try another")
         living = self._living()
         if not living:
-            raise NotReady(self._nobody_left())
+            return NotReady(self._nobody_left())
         wait_s = HEADROOM * self._wait_s(living)
+        if (full := self._capacity.refusal(retry_after_s=wait_s)) is not None:
+            return full
         left_s = deadline - time.monotonic()
         own_s = min(worker.seconds(lane) for worker in living)
         # Its own turn takes time too; but an idle device is always worth a try.
-        if wait_s > 0 and wait_s + own_s > left_s and not self._capacity.is_full:
-            raise QueueFull(
+        if wait_s > 0 and wait_s + own_s > left_s:
+            return QueueFull(
                 f"the wait in the queue of {self._name} may take {wait_s:.1f} s, more than the {left_s:.1f} s that this "
                 "request has left; try again later or allow a longer deadline",
                 retry_after_s=wait_s + own_s - left_s,
             )
-        return self._capacity.take(retry_after_s=wait_s)
+        return None
 
     async def submit(
         self,

@@ -13,9 +13,9 @@ from app.errors import QueueFull
 class Hold:
     """One entry's share of a capacity; leaving the `with` block gives it back, once."""
 
-    def __init__(self, capacity: "Capacity", byte_count: int) -> None:
+    def __init__(self, capacity: "Capacity") -> None:
         self._capacity = capacity
-        self._bytes = byte_count
+        self._bytes = 0
         self._released = False
 
     def grow(self, byte_count: int) -> None:
@@ -58,40 +58,45 @@ class Capacity:
         self.entries = 0
         self.bytes = 0
 
-    @property
-    def is_full(self) -> bool:
-        """Whether one more entry would be refused."""
-        return self.entries >= self._max_entries or self.bytes >= self._max_bytes
-
-    def take(self, byte_count: int = 0, *, retry_after_s: float = 1.0) -> Hold:
-        """Hold one entry and that many bytes.
-
-        Raises:
-            QueueFull: no entry is left, or the bytes do not fit.
-        """
+    def refusal(self, *, retry_after_s: float = 1.0) -> QueueFull | None:
+        """Why one more entry would find no room; None: it would."""
         if self.entries >= self._max_entries:
-            raise QueueFull(
+            return QueueFull(
                 f"the {self._what} is full ({self.entries} requests); try again later",
                 retry_after_s=retry_after_s,
             )
-        self.claim_bytes(byte_count, retry_after_s=retry_after_s)
-        self.entries += 1
-        return Hold(self, byte_count)
+        if self.bytes >= self._max_bytes:
+            return self._too_many_bytes(retry_after_s)
+        return None
 
-    def claim_bytes(self, byte_count: int, *, retry_after_s: float = 1.0) -> None:
+    def take(self) -> Hold:
+        """Hold one entry.
+
+        Raises:
+            QueueFull: there is no room for it.
+        """
+        if (refusal := self.refusal()) is not None:
+            raise refusal
+        self.entries += 1
+        return Hold(self)
+
+    def claim_bytes(self, byte_count: int) -> None:
         """Count more bytes; for Hold.
 
         Raises:
             QueueFull: they do not fit.
         """
         if self.bytes + byte_count > self._max_bytes:
-            raise QueueFull(
-                f"the {self._what} holds {self.bytes} of {self._max_bytes} bytes; try again later",
-                retry_after_s=retry_after_s,
-            )
+            raise self._too_many_bytes(1.0)
         self.bytes += byte_count
 
     def give_back(self, byte_count: int) -> None:
         """Count one entry and its bytes less; for Hold."""
         self.entries -= 1
         self.bytes -= byte_count
+
+    def _too_many_bytes(self, retry_after_s: float) -> QueueFull:
+        return QueueFull(
+            f"the {self._what} holds {self.bytes} of {self._max_bytes} bytes; try again later",
+            retry_after_s=retry_after_s,
+        )

@@ -21,7 +21,7 @@ from app.bundles.comparison import GoldenReport
 from app.bundles.repository import Bundle
 from app.domain import ClassScore, Probe, Probed, Size
 from app.engines.base import Engine, ProbingEngine
-from app.errors import ImageTooLarge, NotReady, UnknownClass
+from app.errors import ImageTooLarge, NotReady, Unavailable, UnknownClass
 from app.explain.maps import softmax
 from app.explain.plan import Abilities, Plan, Question, planned
 from app.images.decode import Picture, decode
@@ -195,6 +195,10 @@ class Deployment:
     def reserve(self, deadline: float) -> Hold:
         """Take a place in the queue before the body is read; errors as Batcher.reserve."""
         return self._batcher.reserve(deadline)
+
+    def refusal(self, deadline: float) -> Unavailable | None:
+        """What `reserve` would raise now; None: there is a place."""
+        return self._batcher.refusal(deadline)
 
     def decode(self, data: bytes, *, keeps_picture: bool) -> Picture:
         """As the manifest reads pictures (orientation, colour under alpha); errors as `app.images.decode.decode`."""

@@ -19,7 +19,7 @@ from app.domain import (
     Size,
     Timings,
 )
-from app.errors import DeadlineExceeded, QueueFull, ShuttingDown
+from app.errors import DeadlineExceeded, QueueFull, ShuttingDown, Unavailable
 from app.explain.cover import CoverPictures
 from app.explain.explanation import Place, Said, explain
 from app.explain.findings import LANGUAGES, Findings, find, in_words
@@ -63,7 +63,7 @@ class Service:
             QueueFull, ShuttingDown: no room, or no time.
         """
         if self._is_closed:
-            raise ShuttingDown("the server is shutting down; try another")
+            raise _shutting_down()
         deployment = self.catalogue.find_ready(model, version)
         place = deployment.reserve(deadline)
         try:
@@ -72,6 +72,16 @@ class Service:
             place.release()
             raise
         return Ticket(request_id, deployment, started, deadline, hold, place)
+
+    def refusal(self, *, model: str | None, version: int | None, deadline: float) -> Unavailable | None:
+        """What `admit` would raise now for want of room; None: there is some.
+
+        Raises:
+            InvalidRequest, UnknownModel, NotReady: as Catalogue.find_ready.
+        """
+        if self._is_closed:
+            return _shutting_down()
+        return self.catalogue.find_ready(model, version).refusal(deadline) or self._admission.refusal()
 
     async def predict(
         self, ticket: Ticket, body: bytes, *, top_k: int, style: DrawingStyle | None = None
@@ -290,6 +300,10 @@ class Service:
             warnings=seen.warnings,
             cam=cam,
         )
+
+
+def _shutting_down() -> ShuttingDown:
+    return ShuttingDown("the server is shutting down; try another")
 
 
 @asynccontextmanager
