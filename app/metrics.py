@@ -35,6 +35,8 @@ class Metrics:
         )
         # Looked up by their labels, they would cost more than what they count.
         self._observers = {stage: self._stages.labels(stage).observe for stage in Timings.__slots__}
+        self._request_counters: dict[tuple[str, str, int], Callable[[], None]] = {}
+        self._refusal_counters: dict[str, Callable[[], None]] = {}
         self._batch_size = Histogram(
             "lineside_batch_size",
             "Entries per batch that ran.",
@@ -76,7 +78,10 @@ class Metrics:
 
     def count_request(self, *, route: str, model: str, status: int) -> None:
         """One finished request."""
-        self._requests.labels(route, model, str(status)).inc()
+        labels = (route, model, status)
+        if labels not in self._request_counters:
+            self._request_counters[labels] = self._requests.labels(route, model, str(status)).inc
+        self._request_counters[labels]()
 
     def time_stages(self, timings: Timings) -> None:
         """The stages of one answered request."""
@@ -86,7 +91,9 @@ class Metrics:
 
     def count_refusal(self, reason: str) -> None:
         """One request that ended in an error of this code."""
-        self._refused.labels(reason).inc()
+        if reason not in self._refusal_counters:
+            self._refusal_counters[reason] = self._refused.labels(reason).inc
+        self._refusal_counters[reason]()
 
     def batch_observer(self, model: str) -> Callable[[int], None]:
         """A function that is told each batch's size."""

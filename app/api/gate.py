@@ -9,7 +9,6 @@ import logging
 import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Final, NamedTuple
 from urllib.parse import parse_qsl
 
@@ -27,8 +26,12 @@ LOGGED_PER_S: Final = 20
 otherwise write thousands of them a second, and each costs a third of what the refusal does."""
 
 
-REMEMBERED_BYTES: Final = 256
-"""Of a query string: a client's requests ask alike, and longer ones are not worth keeping."""
+STANDS_S: Final = 0.02
+"""How long a refusal may be given again while nobody leaves: the models' pace changes, and devices are lost."""
+
+
+ID_HERE: Final = "{id}"
+"""Stands in a document, as its last word, for the id of whoever is told it."""
 
 
 class Asked(NamedTuple):
@@ -42,14 +45,6 @@ class Asked(NamedTuple):
     client: tuple[str, int] | None
 
 
-class Wish(NamedTuple):
-    """What a query string says of model and time."""
-
-    deadline_ms: int | None
-    model: str | None
-    version: int | None
-
-
 @dataclass(frozen=True, slots=True)
 class Refusal:
     """A response that never becomes ASGI's, which would cost more than to decide on it."""
@@ -59,6 +54,19 @@ class Refusal:
     body: bytes
     closes: bool
     """The connection too: the server is on its way down."""
+
+
+class Standing(NamedTuple):
+    """What everybody is told who asks alike, until somebody leaves."""
+
+    query_string: bytes
+    departures: int
+    until: float
+    """time.monotonic()."""
+    error: QueueFull
+    body: tuple[bytes, bytes]
+    """Before the request's id, and after it."""
+    retry_after: bytes
 
 
 class Gate:
@@ -88,57 +96,65 @@ class Gate:
         self._metrics = metrics
         self._is_draining = is_draining
         self._lines = Sparingly(LOGGED_PER_S)
+        self._standing: Standing | None = None
 
     def refusal(self, asked: Asked) -> Refusal | None:
         """The answer to a request that would find no room, counted and logged; None: let it through."""
         if asked.path not in self._paths or asked.method != "POST":
             return None
         now = time.monotonic()
-        error = self._full(asked.query_string, now)
-        if error is None:
+        standing = self._standing
+        if standing is None or not (
+            standing.query_string == asked.query_string
+            and standing.departures == self._service.departures
+            and now < standing.until
+        ):
+            standing = self._standing = self._asked_anew(asked.query_string, now)
+        if standing is None:
             return None
+        error = standing.error
         context = RequestContext(
             request_id(asked.headers), now, route=asked.path, status=STATUS_BY_CODE[error.code]
         )
         context.refused(error)
         record(self._metrics, asked._asdict(), context, is_logged=self._lines.allow())
-        body = document(error.code, error.message, request_id=context.id)
+        given = context.id.encode()
+        body = given.join(standing.body)
         headers = (
             (b"content-type", MEDIA_TYPE.encode()),
             (b"content-length", b"%d" % len(body)),
-            (b"retry-after", retry_after(error).encode()),
-            (b"x-request-id", context.id.encode()),
+            (b"retry-after", standing.retry_after),
+            (b"x-request-id", given),
         )
         return Refusal(context.status, headers, body, closes=self._is_draining())
 
-    def _full(self, query_string: bytes, now: float) -> QueueFull | None:
-        wish = _remembered(query_string) if len(query_string) <= REMEMBERED_BYTES else _read(query_string)
-        if wish is None:
+    def _asked_anew(self, query_string: bytes, now: float) -> Standing | None:
+        departures = self._service.departures
+        error = self._full(query_string, now)
+        if error is None:
             return None
-        deadline_ms = self._default_ms if wish.deadline_ms is None else wish.deadline_ms
+        told = document(error.code, error.message, request_id=ID_HERE)
+        before, after = told.rsplit(ID_HERE.encode(), 1)
+        return Standing(
+            query_string, departures, now + STANDS_S, error, (before, after), retry_after(error).encode()
+        )
+
+    def _full(self, query_string: bytes, now: float) -> QueueFull | None:
+        query = dict(parse_qsl(query_string.decode("latin-1")))
+        try:
+            deadline_ms = int(query.get("deadline_ms", self._default_ms))
+            version = int(query["version"]) if "version" in query else None
+        except ValueError:
+            return None
         if not 0 < deadline_ms <= self._longest_ms:
             return None
         try:
             error = self._service.refusal(
-                model=wish.model, version=wish.version, deadline=now + deadline_ms / 1000
+                model=query.get("model"), version=version, deadline=now + deadline_ms / 1000
             )
         except LinesideError:
             return None
         return error if isinstance(error, QueueFull) else None
-
-
-def _read(query_string: bytes) -> Wish | None:
-    """None: the routes will have something to say about it."""
-    query = dict(parse_qsl(query_string.decode("latin-1")))
-    try:
-        deadline_ms = int(query["deadline_ms"]) if "deadline_ms" in query else None
-        version = int(query["version"]) if "version" in query else None
-    except ValueError:
-        return None
-    return Wish(deadline_ms, query.get("model"), version)
-
-
-_remembered = lru_cache(maxsize=128)(_read)
 
 
 class Sparingly:

@@ -64,7 +64,8 @@ class GatedProtocol(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         """Dropped where the request was refused."""
-        if not isinstance(self.cycle, Refused):
+        current: Any = self.cycle
+        if not isinstance(current, Refused):
             super().on_body(body)
 
     def on_message_complete(self) -> None:

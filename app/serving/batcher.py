@@ -17,7 +17,15 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from typing import Generic
 
-from app.errors import DeadlineExceeded, DeviceLost, InferenceFailed, NotReady, QueueFull, ShuttingDown, Unavailable
+from app.errors import (
+    DeadlineExceeded,
+    DeviceLost,
+    InferenceFailed,
+    NotReady,
+    QueueFull,
+    ShuttingDown,
+    Unavailable,
+)
 from app.serving.capacity import Capacity, Hold
 from app.serving.line import PLAIN, Answer, EntryT, Lane, Line, ResultT, Waiting
 from app.serving.worker import Outcome, Runner, Worker, WorkerState, settle

@@ -57,6 +57,8 @@ class Capacity:
         self._max_bytes = max_bytes
         self.entries = 0
         self.bytes = 0
+        self.departures = 0
+        """Holds that were given back so far: while it stands still, nothing becomes free."""
 
     def refusal(self, *, retry_after_s: float = 1.0) -> QueueFull | None:
         """Why one more entry would find no room; None: it would."""
@@ -94,6 +96,7 @@ class Capacity:
         """Count one entry and its bytes less; for Hold."""
         self.entries -= 1
         self.bytes -= byte_count
+        self.departures += 1
 
     def _too_many_bytes(self, retry_after_s: float) -> QueueFull:
         return QueueFull(

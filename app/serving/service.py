@@ -73,6 +73,11 @@ class Service:
             raise
         return Ticket(request_id, deployment, started, deadline, hold, place)
 
+    @property
+    def departures(self) -> int:
+        """Requests that have left so far: until the next does, who is refused now would be refused again."""
+        return self._admission.departures
+
     def refusal(self, *, model: str | None, version: int | None, deadline: float) -> Unavailable | None:
         """What `admit` would raise now for want of room; None: there is some.
 
