@@ -14,6 +14,8 @@ import statistics
 import tempfile
 import time
 from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -145,9 +147,10 @@ def measure(started: Running, pictures: list[bytes], *, seconds: float) -> dict[
     ]
 
     def capacity() -> float:
-        row = uvloop.run(
-            closed_loop(host, port, patient, concurrency=CALLERS, warm_s=1.5, seconds=seconds, server=[])
-        )
+        with _quick_collections():
+            row = uvloop.run(
+                closed_loop(host, port, patient, concurrency=CALLERS, warm_s=1.5, seconds=seconds, server=[])
+            )
         return row["per_s"]
 
     earlier = capacity()
@@ -155,10 +158,8 @@ def measure(started: Running, pictures: list[bytes], *, seconds: float) -> dict[
         raise Unavailable("no picture was answered: this machine is too busy to measure anything")
     before, cpu, since = started.rss_mib(), time.process_time(), time.perf_counter()
     filling_s = DEADLINE_MS / 1000
-    # A full collection of this process, which holds torch, took 0.3 s; what was due by then all left at once.
-    gc.freeze()
-    ended = flood(host, port, hurried, rate=TIMES * earlier, seconds=filling_s + seconds)
-    gc.unfreeze()
+    with _quick_collections():
+        ended = flood(host, port, hurried, rate=TIMES * earlier, seconds=filling_s + seconds)
     share = (time.process_time() - cpu) / (time.perf_counter() - since)
     after = started.rss_mib()
     status, recovery_ms = uvloop.run(post(host, port, patient[0]))
@@ -185,6 +186,16 @@ def measure(started: Running, pictures: list[bytes], *, seconds: float) -> dict[
         "next_ms": recovery_ms,
         "client_share": share,
     }
+
+
+@contextmanager
+def _quick_collections() -> Iterator[None]:
+    """A full collection of this process, which holds torch, took 0.3 s; what was due by then all left at once."""
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 def _quantiles(values: list[float]) -> dict[str, float]:

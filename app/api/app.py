@@ -41,7 +41,7 @@ def create_app(settings: Settings | None = None) -> ASGIApp:
     wiring = Wiring(settings)
     catalogue = wiring.catalogue
     gate = Gate(
-        wiring.service,
+        wiring.service.admission,
         settings,
         wiring.metrics,
         paths=inference.ENDPOINTS.keys(),

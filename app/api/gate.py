@@ -16,7 +16,7 @@ from app.api.context import RequestContext, record, request_id
 from app.api.problems import MEDIA_TYPE, STATUS_BY_CODE, document, retry_after
 from app.errors import LinesideError, QueueFull
 from app.metrics import Metrics
-from app.serving.service import Service
+from app.serving.admission import Admission
 from app.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -25,10 +25,8 @@ LOGGED_PER_S: Final = 20
 """Refusals that get a line of their own; the others of that second share one. A client that retries at once would
 otherwise write thousands of them a second, and each costs a third of what the refusal does."""
 
-
 STANDS_S: Final = 0.02
 """How long a refusal may be given again while nobody leaves: the models' pace changes, and devices are lost."""
-
 
 ID_HERE: Final = "{id}"
 """Stands in a document, as its last word, for the id of whoever is told it."""
@@ -73,7 +71,7 @@ class Gate:
     """Refuses what would find no room; see the module's docstring.
 
     Args:
-        service: asked for room.
+        admission: asked for room.
         settings: with the deadline of requests that name none, and the longest.
         paths: whose POST takes a picture.
         metrics: told of every refusal.
@@ -82,14 +80,14 @@ class Gate:
 
     def __init__(
         self,
-        service: Service,
+        admission: Admission,
         settings: Settings,
         metrics: Metrics,
         *,
         paths: Collection[str],
         is_draining: Callable[[], bool],
     ) -> None:
-        self._service = service
+        self._admission = admission
         self._paths = paths
         self._default_ms = settings.default_deadline_ms
         self._longest_ms = settings.max_deadline_ms
@@ -106,7 +104,7 @@ class Gate:
         standing = self._standing
         if standing is None or not (
             standing.query_string == asked.query_string
-            and standing.departures == self._service.departures
+            and standing.departures == self._admission.departures
             and now < standing.until
         ):
             standing = self._standing = self._asked_anew(asked.query_string, now)
@@ -129,7 +127,7 @@ class Gate:
         return Refusal(context.status, headers, body, closes=self._is_draining())
 
     def _asked_anew(self, query_string: bytes, now: float) -> Standing | None:
-        departures = self._service.departures
+        departures = self._admission.departures
         error = self._full(query_string, now)
         if error is None:
             return None
@@ -149,7 +147,7 @@ class Gate:
         if not 0 < deadline_ms <= self._longest_ms:
             return None
         try:
-            error = self._service.refusal(
+            error = self._admission.refusal(
                 model=query.get("model"), version=version, deadline=now + deadline_ms / 1000
             )
         except LinesideError:

@@ -178,7 +178,7 @@ def _admit(service: Service, settings: Settings, context: RequestContext, query:
         raise InvalidRequest(
             f"deadline_ms: {deadline_ms} is above the {settings.max_deadline_ms} that are allowed"
         )
-    ticket = service.admit(
+    ticket = service.admission.admit(
         context.id,
         model=query.model,
         version=query.version,

@@ -143,7 +143,7 @@ async def _score_one(
     identity = deployment.identity
     try:
         body = await asyncio.to_thread(read_picture, path, settings.max_body_bytes)
-        with service.admit(
+        with service.admission.admit(
             path.name, model=identity.name, version=identity.version, started=now, deadline=now + DEADLINE_S
         ) as ticket:
             style = None if out is None else DrawingStyle(max_side_px=settings.max_overlay_side_px)

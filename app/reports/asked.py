@@ -21,7 +21,7 @@ from app.explain.maps import softmax
 from app.explain.plan import Plan, Question, planned
 from app.images.decode import Picture, decode
 from app.images.preprocess import preprocess
-from app.serving.deployment import abilities_of
+from app.serving.abilities import abilities_of
 from app.wiring import Proved
 
 

@@ -1,4 +1,4 @@
-"""Joins the steps of one request: admit -> decode -> preprocess -> queue -> scores -> map -> overlay.
+"""Joins the steps of one admitted request: decode -> preprocess -> queue -> scores -> map -> overlay.
 
 The only room that sees a whole request, so it alone takes the times. Knows no HTTP and builds nothing.
 """
@@ -19,14 +19,14 @@ from app.domain import (
     Size,
     Timings,
 )
-from app.errors import DeadlineExceeded, QueueFull, ShuttingDown, Unavailable
+from app.errors import DeadlineExceeded
 from app.explain.cover import CoverPictures
 from app.explain.explanation import Place, Said, explain
 from app.explain.findings import LANGUAGES, Findings, find, in_words
 from app.explain.plan import Plan, Question
 from app.explain.sentence import Language
+from app.serving.admission import Admission
 from app.serving.batches import Pixels
-from app.serving.capacity import Capacity
 from app.serving.catalogue import Catalogue
 from app.serving.checking import cover_check, cover_pictures, faithfulness
 from app.serving.deployment import Deployment
@@ -43,50 +43,14 @@ class Service:
 
     Args:
         catalogue: filled by wiring, before and while this runs.
-        admission: bound on the requests that are inside the server at all.
+        admission: lets requests in; closed with the service.
         image_threads: threads that decode, resize and draw.
     """
 
-    def __init__(self, catalogue: Catalogue, *, admission: Capacity, image_threads: int) -> None:
+    def __init__(self, catalogue: Catalogue, *, admission: Admission, image_threads: int) -> None:
         self.catalogue = catalogue
-        self._admission = admission
+        self.admission = admission
         self._pool = ThreadPoolExecutor(image_threads, thread_name_prefix="image", initializer=give_way)
-        self._is_closed = False
-
-    def admit(
-        self, request_id: str, *, model: str | None, version: int | None, started: float, deadline: float
-    ) -> Ticket:
-        """Refuse early, before a body is read, what could not be answered; use the ticket in a `with`.
-
-        Raises:
-            InvalidRequest, UnknownModel, NotReady: as Catalogue.find_ready.
-            QueueFull, ShuttingDown: no room, or no time.
-        """
-        if self._is_closed:
-            raise _shutting_down()
-        deployment = self.catalogue.find_ready(model, version)
-        place = deployment.reserve(deadline)
-        try:
-            hold = self._admission.take()
-        except QueueFull:
-            place.release()
-            raise
-        return Ticket(request_id, deployment, started, deadline, hold, place)
-
-    @property
-    def departures(self) -> int:
-        """Requests that have left so far: until the next does, who is refused now would be refused again."""
-        return self._admission.departures
-
-    def refusal(self, *, model: str | None, version: int | None, deadline: float) -> Unavailable | None:
-        """What `admit` would raise now for want of room; None: there is some.
-
-        Raises:
-            InvalidRequest, UnknownModel, NotReady: as Catalogue.find_ready.
-        """
-        if self._is_closed:
-            return _shutting_down()
-        return self.catalogue.find_ready(model, version).refusal(deadline) or self._admission.refusal()
 
     async def predict(
         self, ticket: Ticket, body: bytes, *, top_k: int, style: DrawingStyle | None = None
@@ -153,7 +117,7 @@ class Service:
 
     async def close(self, *, timeout_s: float) -> bool:
         """Refuse new requests, finish accepted ones; whether all of them ended in time."""
-        self._is_closed = True
+        self.admission.close()
         ended = await asyncio.gather(
             *(deployment.close(timeout_s=timeout_s) for deployment in self.catalogue.deployments())
         )
@@ -305,10 +269,6 @@ class Service:
             warnings=seen.warnings,
             cam=cam,
         )
-
-
-def _shutting_down() -> ShuttingDown:
-    return ShuttingDown("the server is shutting down; try another")
 
 
 @asynccontextmanager

@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from app.bundles.repository import BundleFolder, scan
 from app.errors import LinesideError
 from app.metrics import Metrics
+from app.serving.admission import Admission
 from app.serving.capacity import Capacity
 from app.serving.catalogue import Catalogue
 from app.serving.deployment import Deployment
@@ -51,8 +52,9 @@ class Wiring:
         )
         self.service = Service(
             self.catalogue,
-            admission=Capacity(
-                "server", max_entries=settings.max_requests, max_bytes=settings.max_request_bytes
+            admission=Admission(
+                self.catalogue,
+                Capacity("server", max_entries=settings.max_requests, max_bytes=settings.max_request_bytes),
             ),
             image_threads=settings.image_threads or available_cores(),
         )

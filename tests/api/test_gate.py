@@ -1,12 +1,14 @@
 """A full server refuses before it looks at anything else, and what it is not sure of goes on to the routes."""
 
 import asyncio
+import json
 import socket
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import cast
 from urllib.parse import urlsplit
 
 import httpx
@@ -17,6 +19,9 @@ from support.server import test_settings, threaded_server, wait_until_loaded
 
 from app.api import gate, gated_protocol
 from app.api.app import create_app
+from app.errors import QueueFull
+from app.metrics import Metrics
+from app.serving.admission import Admission
 
 PICTURE = picture_file(1)
 
@@ -170,6 +175,62 @@ async def test_refusals_beyond_some_a_second_share_one_line(caplog: pytest.LogCa
 
     assert (first, again) == ([True, True, False, False, False], [True, True, False])
     assert caplog.records[0].getMessage() == "refused 3 more requests within 0.01 s, for want of room"
+
+
+class FullDoor:
+    """Counts how often it was asked; stands for `Admission`."""
+
+    def __init__(self) -> None:
+        self.departures = 0
+        self.asked = 0
+
+    def refusal(self, **_wish: object) -> QueueFull | None:
+        self.asked += 1
+        return QueueFull(f"full: {self.asked}", retry_after_s=3.0)
+
+
+def gate_before(door: FullDoor) -> gate.Gate:
+    return gate.Gate(
+        cast("Admission", door),
+        test_settings(Path("none")),
+        Metrics(),
+        paths=["/predict"],
+        is_draining=lambda: False,
+    )
+
+
+def asked(query_string: bytes, request_id: bytes) -> gate.Asked:
+    return gate.Asked("POST", "/predict", query_string, [(b"x-request-id", request_id)], None)
+
+
+async def test_refusal_stands_until_somebody_leaves_or_its_time_is_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Who asks alike is told the same under an id of its own; who asks otherwise is looked at anew."""
+    monkeypatch.setattr(gate, "STANDS_S", 60.0)
+    door = FullDoor()
+    doorkeeper = gate_before(door)
+
+    def told(query_string: bytes, request_id: bytes) -> str:
+        refusal = doorkeeper.refusal(asked(query_string, request_id))
+        assert refusal is not None
+        headers = dict(refusal.headers)
+        document = json.loads(refusal.body)
+        assert headers[b"x-request-id"] == request_id == document["id"].encode()
+        assert int(headers[b"content-length"]) == len(refusal.body)
+        assert headers[b"retry-after"] == b"3"
+        return str(document["detail"])
+
+    assert [told(b"", b"a"), told(b"", b"bb"), told(b"deadline_ms=9", b"c")] == [
+        "full: 1",
+        "full: 1",
+        "full: 2",
+    ]
+    door.departures += 1
+    assert told(b"deadline_ms=9", b"d") == "full: 3"
+    monkeypatch.setattr(gate, "STANDS_S", -1.0)
+    door.departures += 1
+    assert [told(b"deadline_ms=9", b"e"), told(b"deadline_ms=9", b"f")] == ["full: 4", "full: 5"]
 
 
 def test_routes_refuse_as_well_where_nobody_stands_at_the_gate(repository: Path) -> None:
