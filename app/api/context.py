@@ -5,9 +5,8 @@ response is out writes one log line and updates the metrics.
 """
 
 import logging
-import re
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,9 +14,9 @@ from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from ulid import ULID
 
 from app.api.problems import INTERNAL_DETAIL, problem
+from app.api.request_ids import id_among
 from app.domain import Prediction, Timings
 from app.errors import LinesideError
 from app.metrics import Metrics
@@ -25,7 +24,6 @@ from app.metrics import Metrics
 access_log = logging.getLogger("lineside.access")
 log = logging.getLogger(__name__)
 
-ACCEPTABLE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 CLIENT_LEFT = 499
 """Logged and counted where the client left before its answer; never sent."""
 QUIET_ROUTES = frozenset({"/livez", "/readyz", "/metrics"})
@@ -93,7 +91,7 @@ class ContextMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        context = RequestContext(request_id(scope["headers"]), time.monotonic())
+        context = RequestContext(id_among(scope["headers"]), time.monotonic())
         scope.setdefault("state", {})["context"] = context
 
         async def send_with_id(message: Message) -> None:
@@ -133,7 +131,7 @@ def mark(response: Response, context: RequestContext, *, is_draining: bool) -> N
     context.status = context.status or response.status_code
 
 
-def record(metrics: Metrics, scope: Scope, context: RequestContext, *, is_logged: bool = True) -> None:
+def record(metrics: Metrics, scope: Scope, context: RequestContext) -> None:
     """Count and log a request whose response is out."""
     route = context.route or getattr(scope.get("route"), "path", "")
     metrics.count_request(route=route, model=context.model, status=context.status)
@@ -141,7 +139,7 @@ def record(metrics: Metrics, scope: Scope, context: RequestContext, *, is_logged
         metrics.count_refusal(context.code)
     if context.timings is not None:
         metrics.time_stages(context.timings)
-    if not is_logged or (route in QUIET_ROUTES and context.status < 400):
+    if route in QUIET_ROUTES and context.status < 400:
         return
     client = scope.get("client")
     access_log.info(
@@ -161,12 +159,3 @@ def record(metrics: Metrics, scope: Scope, context: RequestContext, *, is_logged
             **context.facts,
         },
     )
-
-
-def request_id(headers: Iterable[tuple[bytes, bytes]]) -> str:
-    """The client's own id if it is a plain word, else a new one that sorts by time."""
-    for name, value in headers:
-        if name == b"x-request-id":
-            given = value.decode("latin-1")
-            return given if ACCEPTABLE_ID.fullmatch(given) else str(ULID())
-    return str(ULID())

@@ -19,8 +19,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.api.context import RequestContext, mark, record, request_id
+from app.api.context import RequestContext, mark, record
 from app.api.failures import answer_to
+from app.api.request_ids import id_among
 from app.metrics import Metrics
 
 
@@ -63,7 +64,7 @@ class Front:
         if endpoint is None:
             await self._app(scope, receive, send)
             return
-        context = RequestContext(request_id(scope["headers"]), time.monotonic(), route=scope["path"])
+        context = RequestContext(id_among(scope["headers"]), time.monotonic(), route=scope["path"])
         scope["app"] = self._app
         scope.setdefault("state", {})["context"] = context
         request = Request(scope, receive)

@@ -7,13 +7,15 @@ Whatever the gate is not sure of, it lets through; the routes decide again, and 
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection
+from http import HTTPStatus
 from typing import Final, NamedTuple
 from urllib.parse import parse_qsl
 
-from app.api.context import RequestContext, record, request_id
+from app.api.context import RequestContext, record
+from app.api.heads import Head
 from app.api.problems import MEDIA_TYPE, STATUS_BY_CODE, document, retry_after
+from app.api.request_ids import Succession, request_id
 from app.errors import LinesideError, QueueFull
 from app.metrics import Metrics
 from app.serving.admission import Admission
@@ -32,39 +34,40 @@ ID_HERE: Final = "{id}"
 """Stands in a document, as its last word, for the id of whoever is told it."""
 
 
-class Asked(NamedTuple):
-    """A request as far as it is known."""
+class Answer(NamedTuple):
+    """The answer to everybody who asks alike, but for the id."""
 
-    method: str
-    path: str
-    query_string: bytes
-    headers: Sequence[tuple[bytes, bytes]]
-    """Names in lower case."""
-    client: tuple[str, int] | None
+    template: bytes
+    """To be filled with more headers, the body's length, the id and the id again."""
+    length: int
+    """Bytes of the body without the id."""
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
+class Refusal(NamedTuple):
     """A response that never becomes ASGI's, which would cost more than to decide on it."""
 
-    status: int
-    headers: tuple[tuple[bytes, bytes], ...]
-    body: bytes
+    answer: Answer
+    id: bytes
     closes: bool
     """The connection too: the server is on its way down."""
 
+    def message(self, more_headers: bytes) -> bytes:
+        """What is written to the connection; each of the headers given ends its line."""
+        length = self.answer.length + len(self.id)
+        return self.answer.template % (more_headers, length, self.id, self.id)
+
 
 class Standing(NamedTuple):
-    """What everybody is told who asks alike, until somebody leaves."""
+    """What is told until somebody leaves."""
 
     query_string: bytes
     departures: int
     until: float
     """time.monotonic()."""
     error: QueueFull
-    body: tuple[bytes, bytes]
-    """Before the request's id, and after it."""
-    retry_after: bytes
+    status: int
+    answer: Answer
+    new_id: Succession
 
 
 class Gate:
@@ -96,9 +99,14 @@ class Gate:
         self._lines = Sparingly(LOGGED_PER_S)
         self._standing: Standing | None = None
 
-    def refusal(self, asked: Asked) -> Refusal | None:
-        """The answer to a request that would find no room, counted and logged; None: let it through."""
-        if asked.path not in self._paths or asked.method != "POST":
+    def refusal(self, asked: Head, client: Callable[[], tuple[str, int] | None]) -> Refusal | None:
+        """The answer to a request that would find no room, counted and logged; None: let it through.
+
+        Args:
+            asked: what is known of it.
+            client: its address; looked up only for a log line, for the kernel has to be asked.
+        """
+        if asked.path not in self._paths:
             return None
         now = time.monotonic()
         standing = self._standing
@@ -110,31 +118,24 @@ class Gate:
             standing = self._standing = self._asked_anew(asked.query_string, now)
         if standing is None:
             return None
-        error = standing.error
-        context = RequestContext(
-            request_id(asked.headers), now, route=asked.path, status=STATUS_BY_CODE[error.code]
-        )
-        context.refused(error)
-        record(self._metrics, asked._asdict(), context, is_logged=self._lines.allow())
-        given = context.id.encode()
-        body = given.join(standing.body)
-        headers = (
-            (b"content-type", MEDIA_TYPE.encode()),
-            (b"content-length", b"%d" % len(body)),
-            (b"retry-after", standing.retry_after),
-            (b"x-request-id", given),
-        )
-        return Refusal(context.status, headers, body, closes=self._is_draining())
+        given = request_id(asked.headers.get(b"x-request-id"), standing.new_id)
+        if self._lines.allow():
+            context = RequestContext(given, now, route=asked.path, status=standing.status)
+            context.refused(standing.error)
+            record(self._metrics, {"method": "POST", "path": asked.path, "client": client()}, context)
+        else:
+            self._metrics.count_request(route=asked.path, model="", status=standing.status)
+            self._metrics.count_refusal(standing.error.code)
+        return Refusal(standing.answer, given.encode(), closes=self._is_draining())
 
     def _asked_anew(self, query_string: bytes, now: float) -> Standing | None:
         departures = self._admission.departures
         error = self._full(query_string, now)
         if error is None:
             return None
-        told = document(error.code, error.message, request_id=ID_HERE)
-        before, after = told.rsplit(ID_HERE.encode(), 1)
+        status = STATUS_BY_CODE[error.code]
         return Standing(
-            query_string, departures, now + STANDS_S, error, (before, after), retry_after(error).encode()
+            query_string, departures, now + STANDS_S, error, status, _answer(error, status), Succession()
         )
 
     def _full(self, query_string: bytes, now: float) -> QueueFull | None:
@@ -153,6 +154,17 @@ class Gate:
         except LinesideError:
             return None
         return error if isinstance(error, QueueFull) else None
+
+
+def _answer(error: QueueFull, status: int) -> Answer:
+    body = document(error.code, error.message, request_id=ID_HERE).replace(b"%", b"%%")
+    before, after = body.rsplit(ID_HERE.encode(), 1)
+    head = (
+        f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n%b"
+        f"content-type: {MEDIA_TYPE}\r\nretry-after: {retry_after(error)}\r\n"
+        "content-length: %d\r\nx-request-id: %b\r\n\r\n"
+    )
+    return Answer(head.encode() + before + b"%b" + after, len(before % ()) + len(after % ()))
 
 
 class Sparingly:

@@ -1,110 +1,190 @@
-"""uvicorn's HTTP protocol with the gate in front: what is refused there never becomes a task.
+"""uvicorn's HTTP protocol with the gate in front: what is refused there never becomes a task, nor uvicorn's at all.
 
-headers -> gate -> let through: uvicorn's own way, a task and the application
-                -> refused: the answer goes out at once, the rest of the body is read and dropped
+a head that the gate may refuse -> gate -> let through: uvicorn's own parser, a task and the application
+                                        -> refused: the answer goes out at once, its body is dropped unread
 
-Reads what uvicorn keeps of a connection (`url`, `scope`, `cycle`), which is no public interface: the lock holds its
-version, and tests/api/test_gate.py fails where that changes.
+Until something is let through, uvicorn's own constructor has not run either: what it makes, and asks of the kernel, for
+each connection costs more than the refusal. Reads what uvicorn keeps of a connection (`flow`, `cycle`), which is no
+public interface: the lock holds its version, and tests/api/test_gate.py fails where that changes.
 """
 
 import asyncio
-from http import HTTPStatus
 from typing import Any, Final
 
-import httptools
+from uvicorn.config import Config
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.utils import get_remote_addr
+from uvicorn.server import ServerState
 
-from app.api.gate import Asked, Gate, Refusal
+from app.api.gate import Gate, Refusal
+from app.api.heads import Head, head_of_post
 
 LINGER_S = 10.0
 """How long a client may take to send the rest of a body that nobody wants; closing earlier would cost it the answer."""
 
-
-class Refused:
-    """What uvicorn takes for a request that has been answered."""
-
-    __slots__ = ("is_read", "keep_alive")
-    response_complete: Final = True
-    message_event: Final = asyncio.Event()
-    """Nobody waits for it."""
-
-    def __init__(self, *, keep_alive: bool) -> None:
-        self.keep_alive = keep_alive
-        self.is_read = False
-        """Its body is over."""
+END_OF_HEAD: Final = b"\r\n\r\n"
+LONGEST_HEAD: Final = 1 << 13
+"""Bytes of a head that are waited for; a longer one is uvicorn's."""
 
 
 class GatedProtocol(HttpToolsProtocol):
     """See the module's docstring; the gate is `gate` in the lifespan's state."""
 
+    # What uvicorn's methods look at before its constructor has run.
+    cycle: Any = None
+    flow: FlowControl | None = None  # type: ignore[assignment]
+    timeout_keep_alive_task: asyncio.TimerHandle | None = None
+
+    _has_refused = False
+    _is_amid = False
+    """Of a request that is uvicorn's: its head has begun and its body is not over."""
+    _held = b""
+    """The beginning of a head."""
+    _unwanted = 0
+    """Bytes of a refused body that are still to come."""
+    _closes = False
+    """Once that body is over."""
     _linger: asyncio.TimerHandle | None = None
+    _is_deaf = False
+    """The client does not read what it is told, so nothing more is read of it."""
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        self.loop = _loop or asyncio.get_running_loop()
+        self.config = config
+        self.server_state = server_state
+        self.app_state = app_state
+        self._gate: Gate | None = app_state.get("gate")
+
+    @property
+    def is_silent(self) -> bool:
+        """Nothing was asked yet."""
+        return self.cycle is None and not self._has_refused
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Wait for a request."""
+        self.transport = transport
+        self.server_state.connections.add(self)
 
     def data_received(self, data: bytes) -> None:
-        """Where that was not all of a refused request's body, wait for the rest, but not for ever."""
-        super().data_received(data)
-        refused: Any = self.cycle
-        if isinstance(refused, Refused) and not refused.is_read and self._linger is None:
+        """Hear refused requests out; whatever else it is, uvicorn hears."""
+        data, self._held, at = self._held + data, b"", 0
+        while at < len(data) and not self.transport.is_closing():
+            if self._unwanted:
+                dropped = min(self._unwanted, len(data) - at)
+                self._unwanted -= dropped
+                at += dropped
+                if not self._unwanted:
+                    self._hear_the_next()
+                continue
+            end = self._end_of_head(data, at)
+            if end is None:
+                self._held = data[at:]
+                return
+            head = head_of_post(data[at:end]) if end else None
+            refusal = self._gate.refusal(head, self._client) if self._gate and head else None
+            if head is None or refusal is None:
+                self._pass_on(data[at:] if at else data)
+                return
+            self._refuse(head, refusal)
+            at = end
+        if self._unwanted and self._linger is None:
             self._linger = self.loop.call_later(LINGER_S, self.transport.close)
 
-    def on_headers_complete(self) -> None:
-        """Ask the gate, where there is one and nothing before this request is still being answered."""
-        gate: Gate | None = self.app_state.get("gate")
-        is_free = self.cycle is None or self.cycle.response_complete
-        refusal = gate.refusal(self._asked()) if gate is not None and is_free else None
-        if refusal is None:
-            super().on_headers_complete()
-            return
-        # A client that waits for "100 Continue" will send no body, or one that cannot be told from what follows.
-        keep_alive = self.parser.should_keep_alive() and not self.expect_100_continue and not refusal.closes
-        self.server_state.total_requests += 1
-        self.transport.write(_message(refusal, self.server_state.default_headers, keep_alive=keep_alive))
-        self.cycle = Refused(keep_alive=keep_alive)  # type: ignore[assignment]
-        if self.expect_100_continue:
-            self.transport.close()
-
-    def on_body(self, body: bytes) -> None:
-        """Dropped where the request was refused."""
-        current: Any = self.cycle
-        if not isinstance(current, Refused):
-            super().on_body(body)
+    def on_message_begin(self) -> None:
+        """A request of uvicorn's has begun."""
+        self._is_amid = True
+        super().on_message_begin()
 
     def on_message_complete(self) -> None:
-        """The body is over: the connection is free for another request, or closed."""
-        refused: Any = self.cycle
-        if not isinstance(refused, Refused):
-            super().on_message_complete()
-            return
-        refused.is_read = True
-        self._forget_linger()
-        if self.transport.is_closing():
-            return
-        if refused.keep_alive:
-            self.timeout_keep_alive_task = self.loop.call_later(
-                self.timeout_keep_alive, self.timeout_keep_alive_handler
-            )
-        else:
-            self.transport.close()
+        """The next one may be asked of the gate."""
+        self._is_amid = False
+        super().on_message_complete()
+
+    def pause_writing(self) -> None:
+        """The client does not read: uvicorn makes the application wait, the gate stops listening."""
+        if self.flow is not None:
+            super().pause_writing()
+        if self._is_free():
+            self._is_deaf = True
+            self.transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        """The client reads again."""
+        if self._is_deaf:
+            self._is_deaf = False
+            self.transport.resume_reading()
+        if self.flow is not None:
+            super().resume_writing()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Nothing is waited for any more."""
         self._forget_linger()
-        super().connection_lost(exc)
+        if self.flow is not None:
+            super().connection_lost(exc)
+            return
+        self.server_state.connections.discard(self)
+        if self.timeout_keep_alive_task is not None:
+            self.timeout_keep_alive_task.cancel()
 
-    def _asked(self) -> Asked:
-        url = httptools.parse_url(self.url)
-        method, path = self.parser.get_method().decode("ascii"), url.path.decode("ascii")
-        return Asked(method, path, url.query or b"", self.headers, self.client)
+    def _is_free(self) -> bool:
+        return not self._is_amid and (self.cycle is None or self.cycle.response_complete)
+
+    def _end_of_head(self, data: bytes, at: int) -> int | None:
+        """Where the head ends that the gate may look at; 0: it is uvicorn's; None: it has not ended yet."""
+        if self._gate is None or not self._is_free() or not data.startswith(b"POST ", at):
+            return 0
+        end = data.find(END_OF_HEAD, at)
+        if end >= 0:
+            return end + len(END_OF_HEAD)
+        return None if len(data) - at < LONGEST_HEAD else 0
+
+    def _refuse(self, head: Head, refusal: Refusal) -> None:
+        self._has_refused = True
+        self._forget_keep_alive()
+        self.server_state.total_requests += 1
+        # Who waits for "100 Continue" will send no body, or one that cannot be told from what follows.
+        self._closes = head.is_last or head.waits or refusal.closes
+        more = [b"%b: %b\r\n" % header for header in self.server_state.default_headers]
+        if self._closes:
+            more.append(b"connection: close\r\n")
+        self.transport.write(refusal.message(b"".join(more)))
+        self._unwanted = 0 if head.waits else head.body_length
+        if not self._unwanted:
+            self._hear_the_next()
+
+    def _hear_the_next(self) -> None:
+        self._forget_linger()
+        if self._closes:
+            self.transport.close()
+        else:
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.config.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
+
+    def _pass_on(self, data: bytes) -> None:
+        self._forget_keep_alive()
+        if self.flow is None:
+            transport = self.transport  # which the constructor forgets
+            super().__init__(self.config, self.server_state, self.app_state, self.loop)
+            super().connection_made(transport)
+        super().data_received(data)
+
+    def _client(self) -> tuple[str, int] | None:
+        return get_remote_addr(self.transport)
+
+    def _forget_keep_alive(self) -> None:
+        if self.timeout_keep_alive_task is not None:
+            self.timeout_keep_alive_task.cancel()
+            self.timeout_keep_alive_task = None
 
     def _forget_linger(self) -> None:
         if self._linger is not None:
             self._linger.cancel()
             self._linger = None
-
-
-def _message(refusal: Refusal, defaults: list[tuple[bytes, bytes]], *, keep_alive: bool) -> bytes:
-    status = HTTPStatus(refusal.status)
-    lines = [f"HTTP/1.1 {status.value} {status.phrase}".encode()]
-    lines += [name + b": " + value for name, value in (*defaults, *refusal.headers)]
-    if not keep_alive:
-        lines.append(b"connection: close")
-    return b"\r\n".join((*lines, b"", refusal.body))

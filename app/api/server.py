@@ -76,4 +76,4 @@ class DrainingServer(uvicorn.Server):
         return GatedProtocol(self.config, self.server_state, self.lifespan.state)
 
     def _is_anyone_silent(self) -> bool:
-        return any(getattr(connection, "cycle", None) is None for connection in self.server_state.connections)
+        return any(getattr(connection, "is_silent", False) for connection in self.server_state.connections)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import socket
 import threading
 import time
@@ -19,6 +20,7 @@ from support.server import test_settings, threaded_server, wait_until_loaded
 
 from app.api import gate, gated_protocol
 from app.api.app import create_app
+from app.api.heads import Head
 from app.errors import QueueFull
 from app.metrics import Metrics
 from app.serving.admission import Admission
@@ -36,7 +38,7 @@ def full_server(repository: Path) -> Iterator[str]:
 @contextmanager
 def filled(url: str) -> Iterator[None]:
     with connected(url) as slow:
-        slow.sendall(head(b"Content-Length: 100") + b"abc")
+        slow.sendall(head(b"Content-Length: 100", path=b"/predict?deadline_ms=30000") + b"abc")
         while httpx.post(f"{url}/predict", content=PICTURE).status_code == 200:  # until it was admitted
             pass
         yield
@@ -47,16 +49,16 @@ def connected(url: str) -> socket.socket:
     return socket.create_connection((address.hostname or "", address.port or 0), timeout=30)
 
 
-def head(*headers: bytes, version: bytes = b"1.1") -> bytes:
-    return b"\r\n".join((b"POST /predict HTTP/" + version, b"Host: x", *headers, b"", b""))
+def head(*headers: bytes, path: bytes = b"/predict", version: bytes = b"1.1") -> bytes:
+    return b"\r\n".join((b"POST " + path + b" HTTP/" + version, b"Host: x", *headers, b"", b""))
 
 
 def until_closed(connection: socket.socket) -> bytes:
     """All that the server says; a reset raises."""
-    said = b""
+    said = bytearray()
     while chunk := connection.recv(1 << 16):
         said += chunk
-    return said
+    return bytes(said)
 
 
 def answer(url: str, path: str) -> tuple[int, str]:
@@ -130,6 +132,101 @@ def test_connection_of_a_refused_request_goes_on_behind_its_body(repository: Pat
     assert rest.count(b"HTTP/1.1") == 2
 
 
+@pytest.mark.parametrize("piece", [1, 7, 1000, 1 << 20])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"Content-Length: 3000\r\n\r\n" + bytes(3000),
+        b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+    ],
+)
+def test_every_request_of_a_connection_is_heard_however_it_is_cut(
+    repository: Path, body: bytes, piece: int
+) -> None:
+    """Whether the parser saw the refused body or not, and whoever answered the request before."""
+    get, post = b"GET /livez HTTP/1.1\r\n\r\n", head().removesuffix(b"\r\n") + body
+    said = post + get + post + post + get + get.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
+    with full_server(repository) as url, connected(url) as connection:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for start in range(0, len(said), piece):
+            connection.sendall(said[start : start + piece])
+        answered = until_closed(connection)
+
+    statuses = re.findall(rb"HTTP/1\.1 (\d+) ", answered)
+    assert statuses == [b"503", b"200", b"503", b"503", b"200", b"200"]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"POST /predict\xc3\xa9 HTTP/1.1",
+        b"POST predict HTTP/1.1",
+        b"POST /predict HTTP/9.1",
+        b"POST /predict HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2",
+        b"POST /predict HTTP/1.1\r\nContent-Length: -1",
+        b"POST /predict HTTP/1.1\r\nContent-Length: 1" + b"0" * 30,
+        b"POST /predict HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked",
+    ],
+)
+def test_head_that_cannot_be_read_is_a_bad_request(repository: Path, line: bytes) -> None:
+    with full_server(repository) as url, connected(url) as connection:
+        connection.sendall(line + b"\r\nHost: x\r\n\r\n")
+        answered = until_closed(connection)
+
+    assert answered.startswith(b"HTTP/1.1 400 ")
+
+
+@pytest.mark.parametrize("end", [b"\n\n", b"\r\n\n", b"\n\r\n", b"\r\r"])
+def test_no_head_ends_but_with_two_line_ends(repository: Path, end: bytes) -> None:
+    """The gate looks for them; a parser that took others would let it count a body's bytes wrongly."""
+    with full_server(repository) as url, connected(url) as connection:
+        connection.sendall(head(b"Content-Length: 4").removesuffix(b"\r\n\r\n") + end + b"\r\n\r\n")
+        answered = until_closed(connection)
+
+    assert answered.startswith(b"HTTP/1.1 400 ")
+    assert answered.count(b"HTTP/1.1 ") == 1
+
+
+class DeafClient:
+    """A transport whose client reads nothing."""
+
+    def __init__(self) -> None:
+        self.written = b""
+        self.is_reading = True
+
+    def write(self, data: bytes) -> None:
+        self.written += data
+
+    def pause_reading(self) -> None:
+        self.is_reading = False
+
+    def resume_reading(self) -> None:
+        self.is_reading = True
+
+    def is_closing(self) -> bool:
+        return False
+
+    def get_extra_info(self, _name: str) -> None:
+        return None
+
+
+async def test_who_never_reads_the_refusals_is_not_heard_until_it_does() -> None:
+    """Else the answers would pile up in the server's memory. The transport says when: kernels differ in what they hold."""
+    client = DeafClient()
+    protocol = gated_protocol.GatedProtocol(
+        uvicorn.Config("none"), uvicorn.server.ServerState(), {"gate": gate_before(FullDoor())}
+    )
+    protocol.connection_made(cast("asyncio.Transport", client))
+    protocol.data_received(head(b"Content-Length: 0"))
+    protocol.pause_writing()
+    was_reading = client.is_reading
+    protocol.resume_writing()
+    protocol.connection_lost(None)
+
+    assert client.written.startswith(b"HTTP/1.1 503 ")
+    assert (was_reading, client.is_reading) == (False, True)
+
+
 @pytest.mark.parametrize("said", [head(b"Connection: close"), head(version=b"1.0")])
 def test_whole_body_may_be_sent_before_the_refusal_is_read(repository: Path, said: bytes) -> None:
     """Closing earlier would reset the connection, and the client would never see the answer."""
@@ -199,8 +296,8 @@ def gate_before(door: FullDoor) -> gate.Gate:
     )
 
 
-def asked(query_string: bytes, request_id: bytes) -> gate.Asked:
-    return gate.Asked("POST", "/predict", query_string, [(b"x-request-id", request_id)], None)
+def asked(query_string: bytes, request_id: bytes) -> Head:
+    return Head("/predict", query_string, {b"x-request-id": request_id}, 0, is_last=False)
 
 
 async def test_refusal_stands_until_somebody_leaves_or_its_time_is_over(
@@ -212,13 +309,16 @@ async def test_refusal_stands_until_somebody_leaves_or_its_time_is_over(
     doorkeeper = gate_before(door)
 
     def told(query_string: bytes, request_id: bytes) -> str:
-        refusal = doorkeeper.refusal(asked(query_string, request_id))
+        refusal = doorkeeper.refusal(asked(query_string, request_id), lambda: None)
         assert refusal is not None
-        headers = dict(refusal.headers)
-        document = json.loads(refusal.body)
+        head, body = refusal.message(b"date: today\r\n").split(b"\r\n\r\n")
+        status, *lines = head.split(b"\r\n")
+        headers = dict(line.split(b": ") for line in lines)
+        document = json.loads(body)
+        assert status == b"HTTP/1.1 503 Service Unavailable"
         assert headers[b"x-request-id"] == request_id == document["id"].encode()
-        assert int(headers[b"content-length"]) == len(refusal.body)
-        assert headers[b"retry-after"] == b"3"
+        assert int(headers[b"content-length"]) == len(body)
+        assert (headers[b"retry-after"], headers[b"date"]) == (b"3", b"today")
         return str(document["detail"])
 
     assert [told(b"", b"a"), told(b"", b"bb"), told(b"deadline_ms=9", b"c")] == [
