@@ -5,7 +5,7 @@ a head that the gate may refuse -> gate -> let through: uvicorn's own parser, a 
 
 Until something is let through, uvicorn's own constructor has not run either: what it makes, and asks of the kernel, for
 each connection costs more than the refusal. Reads what uvicorn keeps of a connection (`flow`, `cycle`), which is no
-public interface: the lock holds its version, and tests/api/test_gate.py fails where that changes.
+public interface: the lock holds its version, and tests/api/test_gated_protocol.py fails where that changes.
 """
 
 import asyncio

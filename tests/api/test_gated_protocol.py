@@ -1,0 +1,158 @@
+"""Every request of a connection is heard, refused or not; nobody loses an answer, and nothing piles up."""
+
+import asyncio
+import re
+import socket
+from pathlib import Path
+from typing import cast
+
+import pytest
+import uvicorn
+from support.full_server import FullDoor, connected, full_server, gate_before, head, until_closed
+
+from app.api import gated_protocol
+
+
+def test_connection_of_a_refused_request_goes_on_behind_its_body(repository: Path) -> None:
+    """The answer is there before the body; what is left of the body is dropped, then the next request is heard."""
+    with full_server(repository) as url, connected(url) as connection:
+        asks = b"GET /livez HTTP/1.1\r\n\r\n"
+        body = asks * 40_000
+        connection.sendall(head(b"Content-Length: %d" % len(body)))
+        first = connection.recv(1 << 16)
+        connection.sendall(body + asks)
+        connection.sendall(b"GET /livez HTTP/1.1\r\nConnection: close\r\n\r\n")
+        rest = until_closed(connection)
+
+    assert first.startswith(b"HTTP/1.1 503 Service Unavailable\r\n")
+    assert rest.count(b"HTTP/1.1 200 OK") == 2
+    assert rest.count(b"HTTP/1.1") == 2
+
+
+@pytest.mark.parametrize("piece", [1, 7, 1000, 1 << 20])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"Content-Length: 3000\r\n\r\n" + bytes(3000),
+        b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+    ],
+)
+def test_every_request_of_a_connection_is_heard_however_it_is_cut(
+    repository: Path, body: bytes, piece: int
+) -> None:
+    """Whether the parser saw the refused body or not, and whoever answered the request before."""
+    get, post = b"GET /livez HTTP/1.1\r\n\r\n", head().removesuffix(b"\r\n") + body
+    said = post + get + post + post + get + get.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
+    with full_server(repository) as url, connected(url) as connection:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for start in range(0, len(said), piece):
+            connection.sendall(said[start : start + piece])
+        answered = until_closed(connection)
+
+    statuses = re.findall(rb"HTTP/1\.1 (\d+) ", answered)
+    assert statuses == [b"503", b"200", b"503", b"503", b"200", b"200"]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"POST /predict\xc3\xa9 HTTP/1.1",
+        b"POST predict HTTP/1.1",
+        b"POST /predict HTTP/9.1",
+        b"POST /predict HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2",
+        b"POST /predict HTTP/1.1\r\nContent-Length: -1",
+        b"POST /predict HTTP/1.1\r\nContent-Length: 1" + b"0" * 30,
+        b"POST /predict HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked",
+    ],
+)
+def test_head_that_cannot_be_read_is_a_bad_request(repository: Path, line: bytes) -> None:
+    with full_server(repository) as url, connected(url) as connection:
+        connection.sendall(line + b"\r\nHost: x\r\n\r\n")
+        answered = until_closed(connection)
+
+    assert answered.startswith(b"HTTP/1.1 400 ")
+
+
+@pytest.mark.parametrize("end", [b"\n\n", b"\r\n\n", b"\n\r\n", b"\r\r"])
+def test_no_head_ends_but_with_two_line_ends(repository: Path, end: bytes) -> None:
+    """The gate looks for them; a parser that took others would let it count a body's bytes wrongly."""
+    with full_server(repository) as url, connected(url) as connection:
+        connection.sendall(head(b"Content-Length: 4").removesuffix(b"\r\n\r\n") + end + b"\r\n\r\n")
+        answered = until_closed(connection)
+
+    assert answered.startswith(b"HTTP/1.1 400 ")
+    assert answered.count(b"HTTP/1.1 ") == 1
+
+
+class DeafClient:
+    """A transport whose client reads nothing."""
+
+    def __init__(self) -> None:
+        self.written = b""
+        self.is_reading = True
+
+    def write(self, data: bytes) -> None:
+        self.written += data
+
+    def pause_reading(self) -> None:
+        self.is_reading = False
+
+    def resume_reading(self) -> None:
+        self.is_reading = True
+
+    def is_closing(self) -> bool:
+        return False
+
+    def get_extra_info(self, _name: str) -> None:
+        return None
+
+
+async def test_who_never_reads_the_refusals_is_not_heard_until_it_does() -> None:
+    """Else the answers would pile up in the server's memory. The transport says when: kernels differ in what they hold."""
+    client = DeafClient()
+    protocol = gated_protocol.GatedProtocol(
+        uvicorn.Config("none"), uvicorn.server.ServerState(), {"gate": gate_before(FullDoor())}
+    )
+    protocol.connection_made(cast("asyncio.Transport", client))
+    protocol.data_received(head(b"Content-Length: 0"))
+    protocol.pause_writing()
+    was_reading = client.is_reading
+    protocol.resume_writing()
+    protocol.connection_lost(None)
+
+    assert client.written.startswith(b"HTTP/1.1 503 ")
+    assert (was_reading, client.is_reading) == (False, True)
+
+
+@pytest.mark.parametrize("said", [head(b"Connection: close"), head(version=b"1.0")])
+def test_whole_body_may_be_sent_before_the_refusal_is_read(repository: Path, said: bytes) -> None:
+    """Closing earlier would reset the connection, and the client would never see the answer."""
+    body = bytes(8_000_000)
+    asked = said.replace(b"\r\n\r\n", b"\r\nContent-Length: %d\r\n\r\n" % len(body))
+    with full_server(repository) as url, connected(url) as connection:
+        connection.sendall(asked + body)
+        answered = until_closed(connection)
+
+    assert answered.startswith(b"HTTP/1.1 503 ")
+    assert answered.count(b"\r\nconnection: close\r\n") == 1
+    assert answered.endswith(b"}")
+
+
+def test_client_that_asks_before_it_sends_is_told_not_to(repository: Path) -> None:
+    with full_server(repository) as url, connected(url) as connection:
+        connection.sendall(head(b"Content-Length: 5000000", b"Expect: 100-continue"))
+        answered = until_closed(connection)
+
+    assert answered.startswith(b"HTTP/1.1 503 ")
+    assert b"connection: close" in answered
+
+
+def test_body_that_nobody_wants_and_that_never_ends_is_not_waited_for(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gated_protocol, "LINGER_S", 0.2)
+    with full_server(repository) as url, connected(url) as connection:
+        connection.sendall(head(b"Content-Length: 1000") + b"abc")
+        answered = until_closed(connection)
+
+    assert answered.startswith(b"HTTP/1.1 503 ")
