@@ -107,15 +107,15 @@ async def test_refusal_stands_until_somebody_leaves_or_its_time_is_over(
         return str(document["detail"])
 
     assert [told(b"", b"a"), told(b"", b"bb"), told(b"deadline_ms=9", b"c")] == [
-        "full: 1",
-        "full: 1",
-        "full: 2",
+        "100 % full: 1",
+        "100 % full: 1",
+        "100 % full: 2",
     ]
     door.departures += 1
-    assert told(b"deadline_ms=9", b"d") == "full: 3"
+    assert told(b"deadline_ms=9", b"d") == "100 % full: 3"
     monkeypatch.setattr(gate, "STANDS_S", -1.0)
     door.departures += 1
-    assert [told(b"deadline_ms=9", b"e"), told(b"deadline_ms=9", b"f")] == ["full: 4", "full: 5"]
+    assert [told(b"deadline_ms=9", b"e"), told(b"deadline_ms=9", b"f")] == ["100 % full: 4", "100 % full: 5"]
 
 
 def test_routes_refuse_as_well_where_nobody_stands_at_the_gate(repository: Path) -> None:

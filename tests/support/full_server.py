@@ -66,7 +66,7 @@ class FullDoor:
 
     def refusal(self, **_wish: object) -> QueueFull | None:
         self.asked += 1
-        return QueueFull(f"full: {self.asked}", retry_after_s=3.0)
+        return QueueFull(f"100 % full: {self.asked}", retry_after_s=3.0)
 
 
 def gate_before(door: FullDoor) -> gate.Gate:
