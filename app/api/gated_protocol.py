@@ -46,8 +46,10 @@ class GatedProtocol(HttpToolsProtocol):
     _closes = False
     """Once that body is over."""
     _linger: asyncio.TimerHandle | None = None
+    _is_unread = False
+    """The client does not read what it is told."""
     _is_deaf = False
-    """The client does not read what it is told, so nothing more is read of it."""
+    """Therefore nothing more is read of it."""
 
     def __init__(
         self,
@@ -109,14 +111,15 @@ class GatedProtocol(HttpToolsProtocol):
 
     def pause_writing(self) -> None:
         """The client does not read: uvicorn makes the application wait, the gate stops listening."""
+        self._is_unread = True
         if self.flow is not None:
             super().pause_writing()
         if self._is_free():
-            self._is_deaf = True
-            self.transport.pause_reading()
+            self._stop_listening()
 
     def resume_writing(self) -> None:
         """The client reads again."""
+        self._is_unread = False
         if self._is_deaf:
             self._is_deaf = False
             self.transport.resume_reading()
@@ -155,9 +158,16 @@ class GatedProtocol(HttpToolsProtocol):
         if self._closes:
             more.append(b"connection: close\r\n")
         self.transport.write(refusal.message(b"".join(more)))
+        if self._is_unread:  # since an answer of the application's
+            self._stop_listening()
         self._unwanted = 0 if head.waits else head.body_length
         if not self._unwanted:
             self._hear_the_next()
+
+    def _stop_listening(self) -> None:
+        if not self._is_deaf:
+            self._is_deaf = True
+            self.transport.pause_reading()
 
     def _hear_the_next(self) -> None:
         self._forget_linger()

@@ -4,7 +4,7 @@ import asyncio
 import re
 import socket
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pytest
 import uvicorn
@@ -85,14 +85,26 @@ def test_no_head_ends_but_with_two_line_ends(repository: Path, end: bytes) -> No
 
 
 class DeafClient:
-    """A transport whose client reads nothing."""
+    """A transport whose client reads nothing until `read_all`; as the loop's, it holds 64 KiB before it complains."""
 
-    def __init__(self) -> None:
-        self.written = b""
+    def __init__(self, protocol: asyncio.Protocol) -> None:
+        self.protocol = protocol
+        self.told = b""
+        self.left = 0
+        self.is_full = asyncio.Event()
         self.is_reading = True
 
     def write(self, data: bytes) -> None:
-        self.written += data
+        self.told += data
+        self.left += len(data)
+        if self.left > 1 << 16 and not self.is_full.is_set():
+            self.is_full.set()
+            self.protocol.pause_writing()
+
+    def read_all(self) -> None:
+        self.left = 0
+        self.is_full.clear()
+        self.protocol.resume_writing()
 
     def pause_reading(self) -> None:
         self.is_reading = False
@@ -107,21 +119,52 @@ class DeafClient:
         return None
 
 
-async def test_who_never_reads_the_refusals_is_not_heard_until_it_does() -> None:
-    """Else the answers would pile up in the server's memory. The transport says when: kernels differ in what they hold."""
-    client = DeafClient()
+def deaf_client(app: Any) -> DeafClient:
+    """Connected to a server before whose door nobody gets in."""
+    config = uvicorn.Config(app)
+    config.load()
     protocol = gated_protocol.GatedProtocol(
-        uvicorn.Config("none"), uvicorn.server.ServerState(), {"gate": gate_before(FullDoor())}
+        config, uvicorn.server.ServerState(), {"gate": gate_before(FullDoor())}
     )
+    client = DeafClient(protocol)
     protocol.connection_made(cast("asyncio.Transport", client))
-    protocol.data_received(head(b"Content-Length: 0"))
-    protocol.pause_writing()
-    was_reading = client.is_reading
-    protocol.resume_writing()
-    protocol.connection_lost(None)
+    return client
 
-    assert client.written.startswith(b"HTTP/1.1 503 ")
+
+async def answers_at_length(_scope: object, _receive: object, send: Any) -> None:
+    """An application: 100 kB."""
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"100000")]})
+    await send({"type": "http.response.body", "body": bytes(100_000)})
+
+
+async def test_who_never_reads_the_refusals_is_not_heard_until_it_does() -> None:
+    """Else the answers would pile up in the server's memory. No socket: kernels differ in what they hold."""
+    client = deaf_client(answers_at_length)
+    while client.is_reading and len(client.told) < 1 << 20:
+        client.protocol.data_received(head(b"Content-Length: 0"))
+    was_reading = client.is_reading
+    client.read_all()
+    client.protocol.connection_lost(ConnectionResetError())
+
+    assert client.told.startswith(b"HTTP/1.1 503 ")
+    assert len(client.told) < 1 << 17
     assert (was_reading, client.is_reading) == (False, True)
+
+
+async def test_who_does_not_read_an_answer_is_told_one_refusal_more() -> None:
+    """The answer filled what the connection holds while the application wrote it; nobody says so again."""
+    client = deaf_client(answers_at_length)
+    client.protocol.data_received(b"GET /models HTTP/1.1\r\nHost: x\r\n\r\n")
+    async with asyncio.timeout(30):
+        await client.is_full.wait()
+    was_reading = client.is_reading
+    client.protocol.data_received(head(b"Content-Length: 0"))
+    was_reading_on = client.is_reading
+    client.read_all()
+    client.protocol.connection_lost(ConnectionResetError())
+
+    assert client.told.count(b"HTTP/1.1 503 ") == 1
+    assert (was_reading, was_reading_on, client.is_reading) == (True, False, True)
 
 
 @pytest.mark.parametrize("said", [head(b"Connection: close"), head(version=b"1.0")])
