@@ -75,7 +75,8 @@ class Settings(BaseSettings):
     more of a ResNet-50 ([adr/0010](adr/0010-two-halves-of-the-cores.md))."""
 
     image_threads: PositiveInt | None = None
-    """Threads that decode, resize and draw; unset: one per core that the server may use."""
+    """Threads that decode, resize and draw, at most; unset: one per core that the server may use. While the engines have
+    enough to do, one of them decodes ([adr/0011](adr/0011-one-thread-decodes-ahead.md))."""
 
     batch_sizes: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = (1, 2, 4, 8)
     """The only batch sizes that run; each is warmed before the model is ready, so none stalls later. Larger ones seldom pay

@@ -22,7 +22,9 @@ def run_server(settings: Settings) -> None:
     # Only now torch: a taken port or a misspelt setting is told at once, not after seconds.
     from app.api.app import create_app  # noqa: PLC0415
     from app.api.server import server_for  # noqa: PLC0415
+    from app.serving.priority import hand_over_soon  # noqa: PLC0415
 
+    hand_over_soon()
     app = create_app(settings)
     logging.captureWarnings(capture=True)
     address = f"http://{settings.host}:{listener.getsockname()[1]}"

@@ -9,6 +9,7 @@ happen here.
 from collections import deque
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,7 +44,7 @@ def preprocess(picture: Picture, steps: tuple[Step, ...]) -> Preprocessed:
     Raises:
         ImageTooLarge: a step would make an image beyond all bounds, from a very elongated picture.
     """
-    plans, to_original = _planned(picture, steps)
+    plans, to_original = _planned(Size(picture.height, picture.width), steps)
     image, frame = picture.image, None
     if picture.reduced is not None:
         image, frame, plans = _begun(picture.reduced, plans)
@@ -62,10 +63,11 @@ def preprocess(picture: Picture, steps: tuple[Step, ...]) -> Preprocessed:
     return Preprocessed(pixels=np.array(image, dtype=np.uint8), to_original=to_original)
 
 
-def _planned(picture: Picture, steps: tuple[Step, ...]) -> tuple[list[Scaling | Window], Affine]:
-    """What each step means for this picture, in its own pixels; raises ImageTooLarge."""
-    size, to_original = Size(picture.height, picture.width), Affine()
-    plans = []
+@lru_cache(maxsize=512)  # a line's camera has one size
+def _planned(picture: Size, steps: tuple[Step, ...]) -> tuple[tuple[Scaling | Window, ...], Affine]:
+    """What each step means for a picture of this size, in its own pixels; raises ImageTooLarge."""
+    size, to_original = picture, Affine()
+    plans: list[Scaling | Window] = []
     for step in steps:
         plan = planned(step, size)
         if _working_pixels(plan, size) > max(MAX_INTERMEDIATE_PIXELS, size.height * size.width):
@@ -76,12 +78,12 @@ def _planned(picture: Picture, steps: tuple[Step, ...]) -> tuple[list[Scaling | 
         plans.append(plan)
         to_original = backwards(plan, size).then(to_original)
         size = plan.size
-    return plans, to_original
+    return tuple(plans), to_original
 
 
 def _begun(
-    reduced: Reduced, plans: list[Scaling | Window]
-) -> tuple[Image.Image, Frame, list[Scaling | Window]]:
+    reduced: Reduced, plans: tuple[Scaling | Window, ...]
+) -> tuple[Image.Image, Frame, tuple[Scaling | Window, ...]]:
     """The windows before the first resize, cut from the smaller image to the fraction of a pixel; what remains to do.
 
     At most one pixel of the smaller image stays beyond each edge of the window.

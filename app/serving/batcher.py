@@ -13,7 +13,7 @@ import asyncio
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from typing import Generic
 
@@ -108,6 +108,16 @@ class Batcher(Generic[EntryT, ResultT]):
         """
         return self._wait_s(self._living())
 
+    def has_work_for(self, seconds: float) -> bool:
+        """Whether what is in the queue keeps the workers busy that long, and then still fills a batch.
+
+        What runs counts in full: nobody knows how far it is, so one more batch is asked for. From any thread.
+        """
+        living = self._living()
+        batch_s = max((worker.batch_s for worker in living), default=0.0)
+        inside = dict(self._inside)  # at one go, before the event loop changes it
+        return _together_s(living, inside) > seconds + 2 * batch_s
+
     def reserve(self, deadline: float, lane: Lane = PLAIN) -> Hold:
         """Take a place early, before any work on an entry; it counts as waiting from now on.
 
@@ -201,9 +211,7 @@ class Batcher(Generic[EntryT, ResultT]):
     def _wait_s(self, living: Sequence[Worker[EntryT, ResultT]]) -> float:
         counts = dict(self._inside)
         counts[PLAIN] = counts.get(PLAIN, 0) + max(0, self._capacity.entries - sum(counts.values()))
-        times = [worker.drain_s(counts) for worker in living]
-        # Together they are as fast as their speeds added; one whose speed is not known yet is worth a try.
-        return 1.0 / sum(1.0 / time_s for time_s in times) if times and all(times) else 0.0
+        return _together_s(living, counts)
 
     def _join(self, until: float) -> bool:
         # The fallback last: it may have to start while the others end.
@@ -251,3 +259,10 @@ class Batcher(Generic[EntryT, ResultT]):
                 reason = self._nobody_left()
                 outcomes += [(waiting, NotReady(reason)) for waiting in self._line.abandon(reason)]
             settle(outcomes)
+
+
+def _together_s(living: Sequence[Worker[EntryT, ResultT]], counts: Mapping[Lane, int]) -> float:
+    """How long they have for that many entries of each lane; 0 where nobody knows, or nobody is there."""
+    times = [worker.drain_s(counts) for worker in living]
+    # Together they are as fast as their speeds added; one whose speed is not known yet is worth a try.
+    return 1.0 / sum(1.0 / time_s for time_s in times) if times and all(times) else 0.0

@@ -110,6 +110,7 @@ class Deployment:
         self.engine = engine
         self.proof = proof
         self.identity = bundle.identity
+        self._geometry = bundle.geometry  # made anew at each asking
         self._max_image_pixels = max_image_pixels
         self._max_view_pixels = max_view_pixels
         self._worker_stall_s = worker_stall_s
@@ -173,18 +174,22 @@ class Deployment:
         """What `reserve` would raise now; None: there is a place."""
         return self._batcher.refusal(deadline)
 
+    def has_work_for(self, seconds: float) -> bool:
+        """As Batcher.has_work_for."""
+        return self._batcher.has_work_for(seconds)
+
     def decode(self, data: bytes, *, keeps_picture: bool) -> Picture:
         """As the manifest reads pictures (orientation, colour under alpha); errors as `app.images.decode.decode`."""
         return decode(
             data,
-            geometry=self.bundle.geometry,
+            geometry=self._geometry,
             max_pixels=self._max_image_pixels,
             keeps_picture=keeps_picture,
         )
 
     def preprocess(self, picture: Picture) -> Preprocessed:
         """The manifest's steps."""
-        return preprocess(picture, self.bundle.geometry.steps)
+        return preprocess(picture, self._geometry.steps)
 
     def preprocess_whole(self, picture: Picture) -> Preprocessed:
         """The manifest's steps without its crops, at the same scale.
@@ -192,7 +197,7 @@ class Deployment:
         Raises:
             ImageTooLarge: that would be more pixels than a view may have.
         """
-        steps, size = self.bundle.geometry.steps, Size(picture.height, picture.width)
+        steps, size = self._geometry.steps, Size(picture.height, picture.width)
         whole = whole_size(steps, size)
         if whole.height * whole.width > self._max_view_pixels:
             raise ImageTooLarge(

@@ -6,7 +6,6 @@ The only room that sees a whole request, so it alone takes the times. Knows no H
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import TypeVar
@@ -31,7 +30,7 @@ from app.serving.catalogue import Catalogue
 from app.serving.checking import cover_check, cover_pictures, faithfulness
 from app.serving.deployment import Deployment
 from app.serving.drawing import DrawingStyle, draw
-from app.serving.priority import give_way
+from app.serving.image_threads import Consumer, ImageThreads
 from app.serving.reading import read_picture
 from app.serving.request import Explained, Seen, Ticket
 
@@ -44,13 +43,13 @@ class Service:
     Args:
         catalogue: filled by wiring, before and while this runs.
         admission: lets requests in; closed with the service.
-        image_threads: threads that decode, resize and draw.
+        image_threads: threads that decode, resize and draw, at most.
     """
 
     def __init__(self, catalogue: Catalogue, *, admission: Admission, image_threads: int) -> None:
         self.catalogue = catalogue
         self.admission = admission
-        self._pool = ThreadPoolExecutor(image_threads, thread_name_prefix="image", initializer=give_way)
+        self._images = ImageThreads(image_threads)
 
     async def predict(
         self, ticket: Ticket, body: bytes, *, top_k: int, style: DrawingStyle | None = None
@@ -121,7 +120,7 @@ class Service:
         ended = await asyncio.gather(
             *(deployment.close(timeout_s=timeout_s) for deployment in self.catalogue.deployments())
         )
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._images.close()
         return all(ended)
 
     async def _see(
@@ -130,7 +129,9 @@ class Service:
         deployment = ticket.deployment
 
         read, waited_s = await self._in_pool(
-            ticket, lambda: read_picture(deployment, body, keeps_picture=keeps_picture)
+            ticket,
+            lambda: read_picture(deployment, body, keeps_picture=keeps_picture),
+            consumer=deployment,
         )
         if read.picture is not None:
             ticket.hold.grow(read.picture.nbytes)
@@ -245,7 +246,9 @@ class Service:
         timings = replace(seen.timings, queue=seen.timings.queue + waited_s * 1000, render=render_ms)
         return shown, replace(seen, timings=timings)
 
-    async def _in_pool(self, ticket: Ticket, work: Callable[[], ResultT]) -> tuple[ResultT, float]:
+    async def _in_pool(
+        self, ticket: Ticket, work: Callable[[], ResultT], *, consumer: Consumer | None = None
+    ) -> tuple[ResultT, float]:
         """Run on an image thread, unless the deadline passed while waiting for one; result, seconds waited."""
         queued = time.monotonic()
 
@@ -255,7 +258,7 @@ class Service:
                 raise DeadlineExceeded("the deadline passed before a thread was free for the picture")
             return work(), begun - queued
 
-        return await asyncio.get_running_loop().run_in_executor(self._pool, run)
+        return await self._images.run(run, consumer=consumer)
 
     def _prediction(self, ticket: Ticket, seen: Seen, top_k: int, cam: EncodedPicture | None) -> Prediction:
         return Prediction(

@@ -126,6 +126,12 @@ class Worker(Generic[EntryT, ResultT]):
         model = self._latency.get(lane)
         return 0.0 if model is None else model.seconds(1)
 
+    @property
+    def batch_s(self) -> float:
+        """Predicted for a plain batch of the fastest size; 0 while nothing is known."""
+        plain = self._latency[PLAIN]
+        return plain.seconds(plain.fastest_size)
+
     def drain_s(self, counts: Mapping[Lane, int]) -> float:
         """Predicted for that many entries of each lane, if it had to do them alone; 0 while nothing is known."""
         return sum(

@@ -274,6 +274,30 @@ async def test_wait_is_taken_longer_than_predicted() -> None:
     assert await batcher.close(timeout_s=5)
 
 
+async def test_queue_has_work_while_a_batch_is_left_behind_those_that_run() -> None:
+    """What is decoded counts, places of those to come do not."""
+    device = Device(held=True)
+    runner = Runner("cpu", device.run, {1: 0.1, 2: 0.15, 4: 0.2})
+    batcher = Batcher[int, int]("test", [runner], batch_sizes=[1, 2, 4], max_entries=99, max_bytes=9999)
+    batcher.start()
+    calls = [call(batcher, n) for n in range(8)]
+    await queued(batcher, 8)
+    places = [batcher.reserve(time.monotonic() + 9) for _ in range(20)]
+    had_work = batcher.has_work_for(0.0)
+    calls += [call(batcher, n) for n in range(8, 16)]
+    await queued(batcher, 36)
+
+    assert not had_work
+    assert batcher.has_work_for(0.3)
+    assert not batcher.has_work_for(0.5)
+    for place in places:
+        place.release()
+    device.let_go()
+    await asyncio.gather(*calls, return_exceptions=True)
+    assert not batcher.has_work_for(0.0)
+    assert await batcher.close(timeout_s=5)
+
+
 async def test_answered_entry_is_not_printed() -> None:
     """The text of an error in looking for it would be: its pixels, and more than half of the event loop's time."""
 

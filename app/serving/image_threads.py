@@ -1,0 +1,167 @@
+"""The threads that decode, resize and draw: one while the engines have enough to do, all of them where these would wait.
+
+work of a request (event loop) -> line -> taken by a thread -> result or error (event loop)
+
+Each thread that runs Python takes the interpreter from the event loop for moments, and for milliseconds where it loses
+its core meanwhile. A second picture decoded at the same time makes nothing quicker while a second's worth of them waits
+for the engine, but it did hold up every refusal of an overload (docs/adr/0011-one-thread-decodes-ahead.md).
+"""
+
+import asyncio
+import itertools
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Final, Protocol, TypeVar
+
+from app.errors import ShuttingDown
+from app.serving.priority import give_way
+
+ResultT = TypeVar("ResultT")
+
+SMOOTHING: Final = 0.2
+"""Weight of the newest job in their mean time."""
+AHEAD: Final = 2
+"""Mean jobs' time for which a model must have work: the next picture may be a slow one."""
+
+
+class Consumer(Protocol):
+    """Who takes what such a thread made."""
+
+    def has_work_for(self, seconds: float) -> bool:
+        """Whether it is busy that long without it; from any thread."""
+
+
+@dataclass(eq=False, slots=True)
+class _Job:
+    work: Callable[[], Any]
+    consumer: Consumer | None
+    outcome: "asyncio.Future[Any]"
+    number: int
+    has_begun: bool = False
+
+
+class ImageThreads:
+    """Runs functions on threads, oldest first but for what can wait.
+
+    Args:
+        count: of the threads, at most.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._changed = threading.Condition()
+        self._waiting: dict[Consumer | None, deque[_Job]] = {}
+        self._numbers = itertools.count()
+        self._busy = 0
+        self._idle = 0
+        self._mean_s = 0.0
+        self._is_closed = False
+        self._threads: list[threading.Thread] = []
+
+    async def run(self, work: Callable[[], ResultT], *, consumer: Consumer | None = None) -> ResultT:
+        """Its result, or what it raises. Whoever is cancelled before it began takes it back.
+
+        Args:
+            work: called on one of the threads.
+            consumer: while it has work enough, this waits for a thread that works already; None: it begins as soon as
+                any is free.
+
+        Raises:
+            ShuttingDown: nothing begins any more.
+        """
+        job = _Job(work, consumer, asyncio.get_running_loop().create_future(), next(self._numbers))
+        with self._changed:
+            if self._is_closed:
+                raise ShuttingDown("the server is shutting down; try another")
+            self._waiting.setdefault(consumer, deque()).append(job)
+            self._wake_another()
+        try:
+            result: ResultT = await job.outcome
+        finally:
+            if not job.has_begun:
+                with self._changed:
+                    if not job.has_begun:
+                        self._take_out(job)
+        return result
+
+    def close(self) -> None:
+        """Begin nothing more; waits for nothing."""
+        with self._changed:
+            self._is_closed = True
+            self._changed.notify_all()
+            for line in self._waiting.values():
+                for job in line:
+                    job.outcome.cancel()
+
+    # --- under the lock ------------------------------------------------------------------------------
+
+    def _due(self) -> _Job | None:
+        """The oldest that should begin now, beside those that have."""
+        due = [
+            line[0]
+            for consumer, line in self._waiting.items()
+            if not self._busy or consumer is None or not consumer.has_work_for(AHEAD * self._mean_s)
+        ]
+        return min(due, key=lambda job: job.number, default=None)
+
+    def _take_out(self, job: _Job) -> None:
+        line = self._waiting[job.consumer]
+        line.remove(job)
+        if not line:
+            del self._waiting[job.consumer]
+
+    def _wake_another(self) -> None:
+        """Where there is one, and work for it."""
+        if not (self._idle or len(self._threads) < self._count) or self._due() is None:
+            return
+        if self._idle:
+            self._idle -= 1
+            self._changed.notify()
+        else:
+            thread = threading.Thread(target=self._work, name=f"image_{len(self._threads)}", daemon=True)
+            self._threads.append(thread)
+            thread.start()
+
+    # --- its threads -------------------------------------------------------------------------------
+
+    def _work(self) -> None:
+        give_way()
+        while (job := self._take()) is not None:
+            begun = time.monotonic()
+            result, error = None, None
+            try:
+                result = job.work()
+            except BaseException as raised:  # noqa: BLE001 - whatever it is, it is the caller's
+                error = raised
+            with suppress(RuntimeError):  # the event loop has ended, and with it the caller
+                job.outcome.get_loop().call_soon_threadsafe(_deliver, job.outcome, result, error)
+            del job, result, error  # a picture; the next may be long in coming
+            with self._changed:
+                self._busy -= 1
+                self._mean_s += SMOOTHING * (time.monotonic() - begun - self._mean_s)
+
+    def _take(self) -> _Job | None:
+        with self._changed:
+            while not self._is_closed:
+                if (job := self._due()) is not None:
+                    self._take_out(job)
+                    job.has_begun = True
+                    self._busy += 1
+                    self._wake_another()
+                    return job
+                self._idle += 1
+                self._changed.wait()
+            return None
+
+
+def _deliver(outcome: "asyncio.Future[Any]", result: object, error: BaseException | None) -> None:
+    if outcome.done():  # the caller has left
+        return
+    if error is None:
+        outcome.set_result(result)
+    else:
+        outcome.set_exception(error)
