@@ -89,7 +89,7 @@ bench-page: .venv/.dev ## write bench/README.md anew from bench/results/
 	$(BIN)/python -m bench.page
 
 .PHONY: bench-overload
-bench-overload: .venv/.dev ## ten times the capacity for five seconds; prints what happened
+bench-overload: .venv/.dev ## ten times the capacity, by two kinds of client; prints what happened
 	$(BIN)/python -m bench.overload
 
 .PHONY: bench-explain

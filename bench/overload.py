@@ -1,22 +1,25 @@
 """Ten times the capacity for some seconds, against `lineside serve` with a ResNet-50 and real JPEGs over HTTP.
 
 Promised are refusals within 20 ms with Retry-After, the accepted in time, flat memory, recovery at once. The client
-is a second process of the same cores, so its own time is in every figure; its share is printed.
+is a second process of the same cores, so its own time is in every figure; its share is printed. It comes in two kinds:
+with a new connection for each request, as scripts have it and nothing is dearer, and over kept ones, as HTTP libraries.
 
     make bench-overload
+    python -m bench.overload --only 'Lineside openvino int8' --side 96 --rounds 2
+
+With --side the network gets smaller pictures and the server a capacity as of a quicker processor: ten times that is more
+requests a second, which is what makes an overload hard.
 """
 
+import argparse
 import asyncio
 import gc
-import select
-import socket
 import statistics
 import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -24,16 +27,16 @@ import uvloop
 
 from bench import machine
 from bench.client import Connection, closed_loop, http_message
+from bench.flood import PATIENCE_S, flood
 from bench.servers import OURS
 from bench.starting import Running, running
-from bench.workload import Unavailable, Workload
+from bench.workload import SIDE, Unavailable, Workload
 
 SECONDS = 10.0
 """Answers come in lumps of a batch; in less time a lump more or less would show."""
 DEADLINE_MS = 2000
 TIMES = 10
 CALLERS = 16
-PATIENCE_S = 60.0
 
 
 async def post(host: str, port: int, message: bytes) -> tuple[int, float]:
@@ -50,90 +53,14 @@ async def post(host: str, port: int, message: bytes) -> tuple[int, float]:
     return status, (time.perf_counter() - started) * 1000
 
 
-@dataclass(frozen=True)
-class Ended:
-    """One request of a flood."""
-
-    status: int
-    """0: the connection broke, or nothing came in time."""
-    milliseconds: float
-    has_retry_after: bool
-    at_s: float
-    """When the answer came, since the flood began."""
-
-
-class _Call:
-    """One connection of its own for one request."""
-
-    def __init__(self, address: tuple[str, int], message: bytes) -> None:
-        self.started = time.perf_counter()
-        self.left = memoryview(message)
-        self.answer = b""
-        self.socket = socket.socket()
-        self.socket.setblocking(False)
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, len(message))
-        self.socket.connect_ex(address)
-
-    def go_on(self) -> bool:
-        """Send and receive what can be, without waiting; whether it is over."""
-        try:
-            while self.left:
-                self.left = self.left[self.socket.send(self.left) :]
-        except BlockingIOError:
-            pass
-        except OSError:
-            self.left = self.left[:0]  # refused and closed before all of it was sent: the answer may be there
-        try:
-            while chunk := self.socket.recv(1 << 16):
-                self.answer += chunk
-        except BlockingIOError:
-            return False
-        except OSError:
-            return True
-        return True
-
-    def ended(self, began: float) -> Ended:
-        """What came of it; closes the connection."""
-        self.socket.close()
-        now = time.perf_counter()
-        words = self.answer.split(None, 2)
-        status = int(words[1]) if len(words) > 1 else 0
-        has_retry_after = b"\nretry-after:" in self.answer.lower()
-        return Ended(status, (now - self.started) * 1000, has_retry_after, now - began)
-
-
-def flood(host: str, port: int, messages: list[bytes], *, rate: float, seconds: float) -> list[Ended]:
-    """An open loop: requests leave on time, each by a connection of its own, whatever happens to those before.
-
-    Plain sockets: the client lives on the server's cores, and what it takes is missing there.
+def measure(started: Running, pictures: list[bytes], *, seconds: float, keeps: bool) -> dict[str, object]:
+    """Capacity in a closed loop, ten times that, capacity again.
 
     Args:
-        host: of the server.
-        port: of the server.
-        messages: posted in turn; the server closes the connection after its answer.
-        rate: requests a second.
-        seconds: for which they leave; those under way at the end are waited for.
-    """
-    ended: list[Ended] = []
-    calls: dict[int, _Call] = {}
-    began, count, total = time.perf_counter(), 0, int(rate * seconds)
-    with select.epoll() as poll:
-        while (count < total or calls) and time.perf_counter() - began < seconds + PATIENCE_S:
-            due = began + count / rate - time.perf_counter() if count < total else 1.0
-            for number, _ in poll.poll(max(0.0, due)):
-                if calls[number].go_on():
-                    poll.unregister(number)
-                    ended.append(calls.pop(number).ended(began))
-            while count < total and began + count / rate <= time.perf_counter():
-                call = _Call((host, port), messages[count % len(messages)])
-                calls[call.socket.fileno()] = call
-                poll.register(call.socket.fileno(), select.EPOLLIN | select.EPOLLOUT | select.EPOLLET)
-                count += 1
-    return ended + [call.ended(began) for call in calls.values()]
-
-
-def measure(started: Running, pictures: list[bytes], *, seconds: float) -> dict[str, object]:
-    """Capacity in a closed loop, ten times that, capacity again.
+        started: the server.
+        pictures: posted in turn.
+        seconds: in which answers are counted, once the queue is full.
+        keeps: connections are kept, as `bench.flood.flood`.
 
     Raises:
         Unavailable: nothing was answered.
@@ -143,7 +70,8 @@ def measure(started: Running, pictures: list[bytes], *, seconds: float) -> dict[
     url, headers = f"http://{address.netloc}/predict?deadline_ms=", started.server.headers
     patient = [http_message(f"{url}60000", headers, picture) for picture in pictures]
     hurried = [
-        http_message(f"{url}{DEADLINE_MS}", (*headers, "Connection: close"), picture) for picture in pictures
+        http_message(f"{url}{DEADLINE_MS}", (*headers, *([] if keeps else ["Connection: close"])), picture)
+        for picture in pictures
     ]
 
     def capacity() -> float:
@@ -159,7 +87,7 @@ def measure(started: Running, pictures: list[bytes], *, seconds: float) -> dict[
     before, cpu, since = started.rss_mib(), time.process_time(), time.perf_counter()
     filling_s = DEADLINE_MS / 1000
     with _quick_collections():
-        ended = flood(host, port, hurried, rate=TIMES * earlier, seconds=filling_s + seconds)
+        ended = flood(host, port, hurried, rate=TIMES * earlier, seconds=filling_s + seconds, keeps=keeps)
     share = (time.process_time() - cpu) / (time.perf_counter() - since)
     after = started.rss_mib()
     status, recovery_ms = uvloop.run(post(host, port, patient[0]))
@@ -169,6 +97,7 @@ def measure(started: Running, pictures: list[bytes], *, seconds: float) -> dict[
     # Before and after: other users of the machine come and go.
     around = (earlier + capacity()) / 2
     refused = [one for one in ended if one.status == 503]
+    refused_later = [one.milliseconds for one in refused if one.at_s >= filling_s]
     # Looked at once the queue is full: what the first seconds put into it is answered later.
     meanwhile = sum(one.status == 200 and filling_s <= one.at_s < filling_s + seconds for one in ended)
     return {
@@ -177,6 +106,7 @@ def measure(started: Running, pictures: list[bytes], *, seconds: float) -> dict[
         "seconds": seconds,
         "deadline_ms": DEADLINE_MS,
         "by_status": {str(status): _quantiles(by_status[status]) for status in sorted(by_status)},
+        "refused_once_full": _quantiles(refused_later) if refused_later else None,
         "refused_with_retry_after": sum(one.has_retry_after for one in refused) / len(refused)
         if refused
         else None,
@@ -209,13 +139,26 @@ def _quantiles(values: list[float]) -> dict[str, float]:
 
 
 def main() -> None:
-    """Measure and print, the first engine."""
-    facts = machine.facts("bench.overload")
+    """Measure and print."""
+    names = [server.name for server in OURS]
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--seconds", type=float, default=SECONDS)
+    parser.add_argument("--only", metavar="NAME", choices=names, default=names[0], help="which of them")
+    parser.add_argument("--side", type=int, default=SIDE, help="pixels of the network's input")
+    chosen = parser.parse_args()
+    print(*(f"{name}: {value}" for name, value in machine.facts("bench.overload").items()), sep="\n")
+    server = OURS[names.index(chosen.only)]
     with tempfile.TemporaryDirectory() as folder:
-        workload = Workload(Path(folder))
-        with running(OURS[0], workload) as started:
-            seen = measure(started, workload.pictures, seconds=SECONDS)
-    print(*(f"{name}: {value}" for name, value in (facts | seen).items()), sep="\n")
+        workload = Workload(Path(folder), side=chosen.side)
+        with running(server, workload) as started:
+            for _ in range(chosen.rounds):
+                for keeps in (False, True):
+                    seen = measure(started, workload.pictures, seconds=chosen.seconds, keeps=keeps)
+                    print("", "connections kept" if keeps else "a connection for each request", sep="\n")
+                    print(*(f"{name}: {value}" for name, value in seen.items()), sep="\n", flush=True)
 
 
 if __name__ == "__main__":

@@ -72,8 +72,10 @@ def extras(
         rounds=max(2, chosen.rounds),
         seconds=min(4.0, chosen.seconds),
     )
-    overloaded = overload.measure(
-        started, workload.pictures, seconds=min(overload.SECONDS, 2 * chosen.seconds)
+    overload_s = min(overload.SECONDS, 2 * chosen.seconds)
+    own, kept = (
+        overload.measure(started, workload.pictures, seconds=overload_s, keeps=keeps)
+        for keeps in (False, True)
     )
     idle = idle_share(started, chosen.idle)
     answered = sum(row["per_s"] * chosen.seconds for row in loops.values())
@@ -84,7 +86,8 @@ def extras(
         answered += rows["16"]["per_s"] * seconds
     return {
         "explain": explained,
-        "overload": overloaded,
+        "overload": own,
+        "overload_kept": kept,
         "idle_share": idle,
         "idle_s": chosen.idle,
         "requests": int(answered),

@@ -59,7 +59,7 @@ def server_section(results: Row) -> str:
             "stages'; below zero where batches cost less beside a load than alone."
         )
         if finished := [server for server in measured if server["rounds"][-1]["extras"]]:
-            parts.append(_extras_table(finished))
+            parts.append(_extras_table(finished, cores))
     if missing := [server for server in results["servers"] if server["unavailable"]]:
         parts.append(
             "Not measured, or not to the end:\n\n"
@@ -121,27 +121,56 @@ def _table(measured: Sequence[Row], cores: int, concurrency: Sequence[int]) -> s
     return table(("", *(server["name"] for server in measured)), zip(names, *columns, strict=True))
 
 
-def _extras_table(measured: Sequence[Row]) -> str:
+_FLOODS = {"overload": "overload, a connection each", "overload_kept": "overload, connections kept"}
+"""By name in the results: ten times the capacity, by the kind of client."""
+_FLOOD_NAMES = [
+    ": capacity before and after, images/s",
+    ": answered with 200 at ten times that, of capacity",
+    ": the same, of the capacity that the client leaves",
+    ": p99 of those, by the client's clock, of the deadline",
+    ": refused with 503 after, ms (p50 / p99)",
+    ": the same without the first two seconds, in which the queue fills",
+    ": with Retry-After",
+    ": other ends (0: the connection broke)",
+    ": next request",
+    ": memory, MiB",
+    ": client's share of a core",
+]
+
+
+def _flood_cells(flood: Row, cores: int) -> list[str]:
+    answers = flood["by_status"]
+    accepted, refused = answers.get("200"), answers.get("503")
+    later = flood.get("refused_once_full")  # results of before 2026-11-29 do not know
+    others = {code: answer["count"] for code, answer in answers.items() if code not in {"200", "503"}}
+    before, after = flood["memory_mib"]
+    return [
+        f"{flood['capacity_per_s']:.1f}",
+        f"{flood['goodput']:.2f}",
+        f"{flood['goodput'] / (1 - flood['client_share'] / cores):.2f}",
+        "-" if accepted is None else f"{accepted['p99_ms'] / flood['deadline_ms']:.2f}",
+        "-" if refused is None else f"{refused['p50_ms']:.1f} / {refused['p99_ms']:.1f}",
+        "-" if later is None else f"{later['p50_ms']:.1f} / {later['p99_ms']:.1f}",
+        "-" if refused is None else f"{flood['refused_with_retry_after']:.0%} of {refused['count']}",
+        ", ".join(f"{code}: {count}" for code, count in others.items()) or "none",
+        f"{flood['next_status']} after {flood['next_ms']:.0f} ms",
+        f"{before:.0f} -> {after:.0f}",
+        f"{flood['client_share']:.2f}",
+    ]
+
+
+def _extras_table(measured: Sequence[Row], cores: int) -> str:
+    # Results of before 2026-11-29 have no kept connections.
+    floods = {name: title for name, title in _FLOODS.items() if name in measured[0]["rounds"][-1]["extras"]}
+
     def of(server: Row) -> list[str]:
         extras = server["rounds"][-1]["extras"]
-        overload, explained = extras["overload"], extras["explain"]
+        explained = extras["explain"]
         kind = next(name for name in explained if name != PREDICT)
-        answers = overload["by_status"]
-        accepted, refused = answers.get("200"), answers.get("503")
-        others = {code: answer["count"] for code, answer in answers.items() if code not in {"200", "503"}}
-        before, after = overload["memory_mib"]
         return [
             of_predict(explained, kind, "per_s").text(2),
             of_predict(explained, kind, "server_cpu_ms").text(2),
-            f"{overload['capacity_per_s']:.1f}",
-            f"{overload['goodput']:.2f}",
-            "-" if accepted is None else f"{accepted['p99_ms'] / overload['deadline_ms']:.2f}",
-            "-" if refused is None else f"{refused['p50_ms']:.1f} / {refused['p99_ms']:.1f}",
-            "-" if refused is None else f"{overload['refused_with_retry_after']:.0%} of {refused['count']}",
-            ", ".join(f"{code}: {count}" for code, count in others.items()) or "none",
-            f"{overload['next_status']} after {overload['next_ms']:.0f} ms",
-            f"{before:.0f} -> {after:.0f}",
-            f"{overload['client_share']:.2f}",
+            *(cell for name in floods for cell in _flood_cells(extras[name], cores)),
             f"{extras['idle_share'] * 100:.2f}",
             f"{extras['rss_mib']:.0f} after {extras['requests']}",
         ]
@@ -149,15 +178,7 @@ def _extras_table(measured: Sequence[Row]) -> str:
     names = [
         "/explain as JPEG, images/s of /predict's",
         "/explain as JPEG, CPU time of /predict's",
-        "capacity before and after the overload, images/s",
-        "ten times that: answered with 200 meanwhile, of capacity",
-        "p99 of those, by the client's clock, of the deadline",
-        "refused with 503 after, ms (p50 / p99)",
-        "with Retry-After",
-        "other ends (0: the connection broke)",
-        "next request",
-        "memory over the overload, MiB",
-        "client's share of a core meanwhile",
+        *(f"{title}{of_it}" for title in floods.values() for of_it in _FLOOD_NAMES),
         "idle, % of a core",
         "resident memory, MiB, after requests",
     ]

@@ -23,13 +23,14 @@ from app.bundles.writer import write_bundle
 from app.demo.painter import paint
 from app.domain import Crop, Geometry, Normalisation, ResizeShorter, Size
 from bench import machine
-from bench.peer_servers.network import CLASSES, classify, tensor_of
+from bench.peer_servers.network import CLASSES, classify, opened, resized, transform_to
 from bench.requests import Answer
 
 NAME = "classifier"
 WIDTH, HEIGHT = 768, 574
 PICTURES, GOLDEN, FITTED = 16, 6, 24
-STEPS = (ResizeShorter(256, "bilinear"), Crop(Size(224, 224), "center"))
+SIDE = 224
+"""Pixels of the network's input, as everywhere."""
 
 
 class Unavailable(Exception):
@@ -48,10 +49,15 @@ def painted(first_seed: int, count: int) -> list[bytes]:
 
 
 class Workload:
-    """Written into `folder`; `pictures` are what is posted."""
+    """Written into `folder`; `pictures` are what is posted. With another `side` only Lineside can be given it."""
 
-    def __init__(self, folder: Path, pictures: list[bytes] | None = None) -> None:
+    def __init__(self, folder: Path, pictures: list[bytes] | None = None, *, side: int = SIDE) -> None:
         self.classes = CLASSES
+        transform = transform_to(side)
+
+        def tensor_of(data: bytes) -> torch.Tensor:
+            return opened(data, transform)
+
         self.pictures = pictures or painted(9_000_000, PICTURES)
         self.folder = folder
         self.picture_folder = folder / "pictures"
@@ -78,7 +84,9 @@ class Workload:
             manifest=describe(
                 architecture="resnet50",
                 classes=CLASSES,
-                geometry=Geometry(steps=STEPS),
+                geometry=Geometry(
+                    steps=(ResizeShorter(resized(side), "bilinear"), Crop(Size(side, side), "center"))
+                ),
                 normalisation=Normalisation(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225)),
             ),
             write_weights=lambda path: save_file(model.state_dict(), path),
@@ -141,7 +149,7 @@ def without_lineside() -> dict[str, str]:
 
 
 def _network(fitted: torch.Tensor) -> nn.Module:
-    """fitted: (N, 3, 224, 224) float32, their classes in turn."""
+    """fitted: (N, 3, side, side) float32, their classes in turn."""
     torch.manual_seed(7)
     model = models.resnet50(num_classes=len(CLASSES))
     for module in model.modules():

@@ -13,14 +13,25 @@ from torchvision import models, transforms
 
 CLASSES = ["castrate", "boar", "female"]
 
-preprocess = transforms.Compose(
-    [
-        transforms.Resize(256),
-        transforms.CenterCrop(224),
-        transforms.ToTensor(),
-        transforms.Normalize(mean=[0.485, 0.456, 0.406], std=[0.229, 0.224, 0.225]),
-    ]
-)
+
+def resized(side: int) -> int:
+    """The shorter side before the crop: 256 for 224."""
+    return round(side * 256 / 224)
+
+
+def transform_to(side: int) -> transforms.Compose:
+    """A picture to the network's input of that many pixels a side."""
+    return transforms.Compose(
+        [
+            transforms.Resize(resized(side)),
+            transforms.CenterCrop(side),
+            transforms.ToTensor(),
+            transforms.Normalize(mean=[0.485, 0.456, 0.406], std=[0.229, 0.224, 0.225]),
+        ]
+    )
+
+
+preprocess = transform_to(224)
 
 
 def load(weights: Path | None = None) -> torch.nn.Module:
@@ -33,7 +44,13 @@ def load(weights: Path | None = None) -> torch.nn.Module:
 
 def tensor_of(data: bytes) -> torch.Tensor:
     """A picture's file -> (3, 224, 224) float32."""
-    return preprocess(Image.open(io.BytesIO(data)).convert("RGB"))
+    return opened(data, preprocess)
+
+
+def opened(data: bytes, transform: transforms.Compose) -> torch.Tensor:
+    """A picture's file -> (3, h, w) float32."""
+    tensor: torch.Tensor = transform(Image.open(io.BytesIO(data)).convert("RGB"))
+    return tensor
 
 
 @torch.inference_mode()
