@@ -101,13 +101,6 @@ class Batcher(Generic[EntryT, ResultT]):
         """How each worker is; the fallback is among them once it had to start."""
         return tuple(worker.state() for worker in self._started())
 
-    def expected_wait_s(self) -> float:
-        """How long a new entry would wait for those inside, at the speed of the living workers; 0 when idle.
-
-        Places that were taken early count as plain ones until their entry comes.
-        """
-        return self._wait_s(self._living())
-
     def has_work_for(self, seconds: float) -> bool:
         """Whether what is in the queue keeps the workers busy that long, and then still fills a batch.
 
@@ -209,6 +202,10 @@ class Batcher(Generic[EntryT, ResultT]):
         return await asyncio.to_thread(self._join, time.monotonic() + timeout_s)
 
     def _wait_s(self, living: Sequence[Worker[EntryT, ResultT]]) -> float:
+        """How long a new entry would wait for those inside, at the speed of the living workers; 0 when idle.
+
+        Places that were taken early count as plain ones until their entry comes.
+        """
         counts = dict(self._inside)
         counts[PLAIN] = counts.get(PLAIN, 0) + max(0, self._capacity.entries - sum(counts.values()))
         return _together_s(living, counts)

@@ -18,14 +18,13 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeVar
 
 from app.errors import ShuttingDown
+from app.serving.latency import LatencyModel
 from app.serving.priority import give_way
 
 ResultT = TypeVar("ResultT")
 
-SMOOTHING: Final = 0.2
-"""Weight of the newest job in their mean time."""
 AHEAD: Final = 2
-"""Mean jobs' time for which a model must have work: the next picture may be a slow one."""
+"""Jobs' usual time for which a model must have work: the next picture may be a slow one."""
 
 
 class Consumer(Protocol):
@@ -58,7 +57,7 @@ class ImageThreads:
         self._numbers = itertools.count()
         self._busy = 0
         self._idle = 0
-        self._mean_s = 0.0
+        self._pace = LatencyModel([1])
         self._is_closed = False
         self._threads: list[threading.Thread] = []
 
@@ -101,10 +100,11 @@ class ImageThreads:
 
     def _due(self) -> _Job | None:
         """The oldest that should begin now, beside those that have."""
+        ahead_s = AHEAD * self._pace.seconds(1)
         due = [
             line[0]
             for consumer, line in self._waiting.items()
-            if not self._busy or consumer is None or not consumer.has_work_for(AHEAD * self._mean_s)
+            if not self._busy or consumer is None or not consumer.has_work_for(ahead_s)
         ]
         return min(due, key=lambda job: job.number, default=None)
 
@@ -123,8 +123,8 @@ class ImageThreads:
             self._changed.notify()
         else:
             thread = threading.Thread(target=self._work, name=f"image_{len(self._threads)}", daemon=True)
-            self._threads.append(thread)
             thread.start()
+            self._threads.append(thread)
 
     # --- its threads -------------------------------------------------------------------------------
 
@@ -142,7 +142,7 @@ class ImageThreads:
             del job, result, error  # a picture; the next may be long in coming
             with self._changed:
                 self._busy -= 1
-                self._mean_s += SMOOTHING * (time.monotonic() - begun - self._mean_s)
+                self._pace.observe(1, time.monotonic() - begun)
 
     def _take(self) -> _Job | None:
         with self._changed:

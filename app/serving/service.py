@@ -128,7 +128,7 @@ class Service:
     ) -> Seen:
         deployment = ticket.deployment
 
-        read, waited_s = await self._in_pool(
+        read, waited_s = await self._on_image_thread(
             ticket,
             lambda: read_picture(deployment, body, keeps_picture=keeps_picture),
             consumer=deployment,
@@ -158,7 +158,7 @@ class Service:
         deployment, picture = ticket.deployment, seen.picture
         assert picture is not None  # noqa: S101 - kept for a view
         begun = time.monotonic()
-        prepared, waited_s = await self._in_pool(ticket, lambda: deployment.preprocess_whole(picture))
+        prepared, waited_s = await self._on_image_thread(ticket, lambda: deployment.preprocess_whole(picture))
         preprocess_s = time.monotonic() - begun - waited_s
         ticket.hold.grow(prepared.pixels.nbytes)
         inference = await deployment.infer_whole(prepared.pixels, ticket.deadline)
@@ -199,7 +199,7 @@ class Service:
             return [deployment.probability(answer.logits, target.class_index) for answer in answers]
 
         ticket.hold.grow(4 * seen.pixels.nbytes)
-        (findings, pictures), waited_s = await self._in_pool(ticket, prepare)
+        (findings, pictures), waited_s = await self._on_image_thread(ticket, prepare)
         findings = replace(findings, is_checked=True)
         if pictures is not None:
             findings = replace(findings, cover=await cover_check(pictures, target.probability, ask))
@@ -241,12 +241,12 @@ class Service:
             return draw(seen.picture, explanation, found, style, bundle.labels(style.language)), found
 
         begun = time.monotonic()
-        shown, waited_s = await self._in_pool(ticket, work)
+        shown, waited_s = await self._on_image_thread(ticket, work)
         render_ms = (time.monotonic() - begun - waited_s) * 1000
         timings = replace(seen.timings, queue=seen.timings.queue + waited_s * 1000, render=render_ms)
         return shown, replace(seen, timings=timings)
 
-    async def _in_pool(
+    async def _on_image_thread(
         self, ticket: Ticket, work: Callable[[], ResultT], *, consumer: Consumer | None = None
     ) -> tuple[ResultT, float]:
         """Run on an image thread, unless the deadline passed while waiting for one; result, seconds waited."""

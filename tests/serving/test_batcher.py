@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 from support.devices import Device, call, queued, running_batcher
 
-from app.errors import DeadlineExceeded, InferenceFailed, QueueFull, ShuttingDown
+from app.errors import DeadlineExceeded, InferenceFailed, ShuttingDown
 from app.serving.batcher import Batcher
 from app.serving.line import PLAIN, Answer, Lane
 from app.serving.worker import Runner
@@ -59,30 +59,6 @@ async def test_lanes_run_apart_and_the_oldest_entry_leads() -> None:
 
     assert device.batches == [[1], [2, 6], [3, 4, 7, 9], [5], [8]]
     assert [answer.result for answer in answers] == [2 * n for n in range(1, 10)]
-
-
-async def test_dear_lane_does_not_make_a_plain_entry_look_late() -> None:
-    """Each lane has its own speed; the wait is what those inside will take."""
-    device, dear = Device(), Lane("dear")
-    original = device.run
-
-    def run(entries: Sequence[int]) -> Sequence[int | Exception]:
-        time.sleep(0.3 if entries[0] >= 100 else 0.01)
-        return original(entries)
-
-    batcher = Batcher[int, int]("test", [Runner("cpu", run)], batch_sizes=[1], max_entries=99, max_bytes=9999)
-    batcher.start()
-    await call(batcher, 1)
-    await call(batcher, 100, lane=dear)
-    calls = [call(batcher, n) for n in range(2, 6)]
-    await queued(batcher, 4)
-
-    assert batcher.expected_wait_s() < 0.3
-    assert (await call(batcher, 7, within_s=0.3)).result == 14
-    with pytest.raises(QueueFull):
-        await asyncio.gather(call(batcher, 8), call(batcher, 101, within_s=0.2, lane=dear))
-    await asyncio.gather(*calls)
-    assert await batcher.close(timeout_s=5)
 
 
 async def test_client_that_leaves_does_not_hurt_its_neighbours_and_is_not_computed() -> None:
@@ -147,13 +123,6 @@ async def test_deadline_also_ends_an_entry_whose_batch_is_running() -> None:
         assert (await call(batcher, 2)).result == 4
 
 
-async def test_deadline_that_has_passed_is_refused_at_once() -> None:
-    """Nothing is queued for an answer that cannot be in time."""
-    async with running_batcher(Device()) as batcher:
-        with pytest.raises(DeadlineExceeded, match="before the picture could be queued"):
-            await call(batcher, 1, within_s=-1.0)
-
-
 async def test_one_bad_entry_gets_its_own_error() -> None:
     """An exception in a result's place belongs to that entry alone."""
     device = Device(held=True)
@@ -214,90 +183,6 @@ async def test_observer_that_raises_costs_no_answer() -> None:
         assert [(await call(batcher, n)).result for n in (1, 2)] == [2, 4]
 
 
-@pytest.mark.parametrize(("max_entries", "max_bytes"), [(2, 1000), (100, 20)])
-async def test_full_queue_refuses_at_once(max_entries: int, max_bytes: int) -> None:
-    """Bounded by entries and by bytes, both without waiting; room is there again after an answer."""
-    device = Device(held=True)
-    async with running_batcher(device, max_entries=max_entries, max_bytes=max_bytes) as batcher:
-        calls = [call(batcher, n) for n in (1, 2)]
-        await queued(batcher, 2)
-
-        with pytest.raises(QueueFull) as refusal:
-            await call(batcher, 3)
-        device.let_go()
-        await asyncio.gather(*calls)
-
-        assert refusal.value.retry_after_s >= 0
-        assert (await call(batcher, 4)).result == 8
-
-
-async def test_wait_that_would_outlast_the_deadline_is_refused_at_once() -> None:
-    """Once the device's speed is known, an entry that cannot be in time is not queued."""
-    device = Device()
-    original = device.run
-
-    def slow(entries: Sequence[int]) -> Sequence[int | Exception]:
-        time.sleep(0.1)
-        return original(entries)
-
-    batcher = Batcher[int, int](
-        "test", [Runner("cpu", slow)], batch_sizes=[1], max_entries=99, max_bytes=9999
-    )
-    batcher.start()
-    await call(batcher, 1)
-    calls = [call(batcher, n) for n in range(5)]
-    await queued(batcher, 5)
-
-    with pytest.raises(QueueFull, match="allow a longer deadline"):
-        await call(batcher, 7, within_s=0.2)
-
-    assert not any(isinstance(o, QueueFull) for o in await asyncio.gather(*calls, return_exceptions=True))
-    assert (await call(batcher, 7, within_s=0.5)).result == 14
-    assert await batcher.close(timeout_s=5)
-
-
-async def test_wait_is_taken_longer_than_predicted() -> None:
-    """What refuses and decodes slows down what computes: a queue let in to its last second is answered too late."""
-    device = Device(held=True)
-    runner = Runner("cpu", device.run, {1: 0.1})
-    batcher = Batcher[int, int]("test", [runner], batch_sizes=[1], max_entries=99, max_bytes=9999)
-    batcher.start()
-    calls = [call(batcher, n) for n in range(5)]
-    await queued(batcher, 5)
-
-    assert batcher.expected_wait_s() == pytest.approx(0.5)
-    with pytest.raises(QueueFull):
-        batcher.reserve(time.monotonic() + 0.65)
-    batcher.reserve(time.monotonic() + 0.75).release()
-    device.let_go()
-    await asyncio.gather(*calls, return_exceptions=True)
-    assert await batcher.close(timeout_s=5)
-
-
-async def test_queue_has_work_while_a_batch_is_left_behind_those_that_run() -> None:
-    """What is decoded counts, places of those to come do not."""
-    device = Device(held=True)
-    runner = Runner("cpu", device.run, {1: 0.1, 2: 0.15, 4: 0.2})
-    batcher = Batcher[int, int]("test", [runner], batch_sizes=[1, 2, 4], max_entries=99, max_bytes=9999)
-    batcher.start()
-    calls = [call(batcher, n) for n in range(8)]
-    await queued(batcher, 8)
-    places = [batcher.reserve(time.monotonic() + 9) for _ in range(20)]
-    had_work = batcher.has_work_for(0.0)
-    calls += [call(batcher, n) for n in range(8, 16)]
-    await queued(batcher, 36)
-
-    assert not had_work
-    assert batcher.has_work_for(0.3)
-    assert not batcher.has_work_for(0.5)
-    for place in places:
-        place.release()
-    device.let_go()
-    await asyncio.gather(*calls, return_exceptions=True)
-    assert not batcher.has_work_for(0.0)
-    assert await batcher.close(timeout_s=5)
-
-
 async def test_answered_entry_is_not_printed() -> None:
     """The text of an error in looking for it would be: its pixels, and more than half of the event loop's time."""
 
@@ -307,18 +192,6 @@ async def test_answered_entry_is_not_printed() -> None:
 
     async with running_batcher(Device()) as batcher:
         assert (await call(batcher, Unprintable(3))).result == 6
-
-
-async def test_place_counts_from_its_reservation_and_comes_free_when_released() -> None:
-    """A request that still uploads is ahead of the next one; its own submission needs no second place."""
-    async with running_batcher(Device(), max_entries=1) as batcher:
-        with batcher.reserve(time.monotonic() + 5) as place:
-            with pytest.raises(QueueFull):
-                batcher.reserve(time.monotonic() + 5)
-            answer = await batcher.submit(3, byte_count=10, deadline=time.monotonic() + 5, place=place)
-
-        assert answer.result == 6
-        assert batcher.entry_count == 0
 
 
 async def test_batch_is_no_larger_than_the_earliest_deadline_allows() -> None:
