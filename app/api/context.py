@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 
 CLIENT_LEFT = 499
 """Logged and counted where the client left before its answer; never sent."""
+HEARD_AT = "heard_at"
+"""In a scope's state, of who was let in by the gate: time.monotonic() when its headers were in."""
 QUIET_ROUTES = frozenset({"/livez", "/readyz", "/metrics"})
 """Asked every few seconds by machines; logged only when they fail."""
 
@@ -37,6 +39,8 @@ class RequestContext:
     id: str
     started: float
     """time.monotonic() when its headers were in."""
+    is_expected: bool = False
+    """The gate told it that there is room."""
     model: str = ""
     route: str = ""
     """Where the request ended before it was routed."""

@@ -19,7 +19,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.api.context import RequestContext, mark, record
+from app.api.context import HEARD_AT, RequestContext, mark, record
 from app.api.failures import answer_to
 from app.api.request_ids import id_among
 from app.metrics import Metrics
@@ -64,9 +64,15 @@ class Front:
         if endpoint is None:
             await self._app(scope, receive, send)
             return
-        context = RequestContext(id_among(scope["headers"]), time.monotonic(), route=scope["path"])
+        heard_at = scope.setdefault("state", {}).get(HEARD_AT)
+        context = RequestContext(
+            id_among(scope["headers"]),
+            heard_at or time.monotonic(),
+            route=scope["path"],
+            is_expected=heard_at is not None,
+        )
         scope["app"] = self._app
-        scope.setdefault("state", {})["context"] = context
+        scope["state"]["context"] = context
         request = Request(scope, receive)
         try:
             try:

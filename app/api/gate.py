@@ -2,6 +2,8 @@
 
 At ten times what the models can do nine requests of ten end here, and what each of them costs is missing to the tenth.
 Whatever the gate is not sure of, it lets through; the routes decide again, and under another ASGI server they alone do.
+Who finds room starts in its turn: what it takes to start is ten times what a refusal takes, and nobody is to be refused
+only after a crowd was let in.
 """
 
 import asyncio
@@ -16,9 +18,11 @@ from app.api.context import RequestContext, record
 from app.api.heads import Head
 from app.api.problems import MEDIA_TYPE, STATUS_BY_CODE, document, retry_after
 from app.api.request_ids import Succession, request_id
-from app.errors import LinesideError, QueueFull
+from app.errors import LinesideError, QueueFull, Unavailable
 from app.metrics import Metrics
 from app.serving.admission import Admission
+from app.serving.deployment import Deployment
+from app.serving.turns import Turns
 from app.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -97,14 +101,20 @@ class Gate:
         self._metrics = metrics
         self._is_draining = is_draining
         self._lines = Sparingly(LOGGED_PER_S)
+        self._starts = Turns()
         self._standing: Standing | None = None
 
-    def refusal(self, asked: Head, client: Callable[[], tuple[str, int] | None]) -> Refusal | None:
-        """The answer to a request that would find no room, counted and logged; None: let it through.
+    def verdict(
+        self, asked: Head, client: Callable[[], tuple[str, int] | None]
+    ) -> Refusal | Deployment | None:
+        """The answer to a request that would find no room, counted and logged; or where it will find some.
 
         Args:
             asked: what is known of it.
             client: its address; looked up only for a log line, for the kernel has to be asked.
+
+        Returns:
+            None: who can tell; let it through. What finds room, `let_in`.
         """
         if asked.path not in self._paths:
             return None
@@ -115,9 +125,10 @@ class Gate:
             and standing.departures == self._admission.departures
             and now < standing.until
         ):
-            standing = self._standing = self._asked_anew(asked.query_string, now)
-        if standing is None:
-            return None
+            found = self._asked_anew(asked.query_string, now)
+            if not isinstance(found, Standing):
+                return found
+            standing = self._standing = found
         given = request_id(asked.headers.get(b"x-request-id"), standing.new_id)
         if self._lines.allow():
             context = RequestContext(given, now, route=asked.path, status=standing.status)
@@ -128,17 +139,35 @@ class Gate:
             self._metrics.count_refusal(standing.error.code)
         return Refusal(standing.answer, given.encode(), closes=self._is_draining())
 
-    def _asked_anew(self, query_string: bytes, now: float) -> Standing | None:
+    def let_in(self, deployment: Deployment, start: Callable[[], None]) -> None:
+        """Start a request for which there is room, in its turn; its place is kept until then.
+
+        Args:
+            deployment: of its verdict.
+            start: has the request's task made; called once.
+        """
+        self._admission.expect(deployment)
+
+        def start_and_forget() -> None:
+            try:
+                start()
+            finally:
+                # After the first step of the task, which takes the place.
+                asyncio.get_running_loop().call_soon(self._admission.expect, deployment, -1)
+
+        self._starts.take(start_and_forget)
+
+    def _asked_anew(self, query_string: bytes, now: float) -> Standing | Deployment | None:
         departures = self._admission.departures
-        error = self._full(query_string, now)
-        if error is None:
-            return None
+        error = self._room(query_string, now)
+        if not isinstance(error, QueueFull):
+            return error
         status = STATUS_BY_CODE[error.code]
         return Standing(
             query_string, departures, now + STANDS_S, error, status, _answer(error, status), Succession()
         )
 
-    def _full(self, query_string: bytes, now: float) -> QueueFull | None:
+    def _room(self, query_string: bytes, now: float) -> Deployment | QueueFull | None:
         query = dict(parse_qsl(query_string.decode("latin-1")))
         try:
             deadline_ms = int(query.get("deadline_ms", self._default_ms))
@@ -148,12 +177,12 @@ class Gate:
         if not 0 < deadline_ms <= self._longest_ms:
             return None
         try:
-            error = self._admission.refusal(
+            room = self._admission.room(
                 model=query.get("model"), version=version, deadline=now + deadline_ms / 1000
             )
         except LinesideError:
             return None
-        return error if isinstance(error, QueueFull) else None
+        return None if isinstance(room, Unavailable) and not isinstance(room, QueueFull) else room
 
 
 def _answer(error: QueueFull, status: int) -> Answer:

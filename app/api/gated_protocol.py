@@ -1,6 +1,6 @@
 """uvicorn's HTTP protocol with the gate in front: what is refused there never becomes a task, nor uvicorn's at all.
 
-a head that the gate may refuse -> gate -> let through: uvicorn's own parser, a task and the application
+a head that the gate may refuse -> gate -> let through: in its turn, uvicorn's own parser, a task and the application
                                         -> refused: the answer goes out at once, its body is dropped unread
 
 Until something is let through, uvicorn's own constructor has not run either: what it makes, and asks of the kernel, for
@@ -9,6 +9,7 @@ public interface: the lock holds its version, and tests/api/test_gated_protocol.
 """
 
 import asyncio
+import time
 from typing import Any, Final
 
 from uvicorn.config import Config
@@ -17,8 +18,10 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.utils import get_remote_addr
 from uvicorn.server import ServerState
 
+from app.api.context import HEARD_AT
 from app.api.gate import Gate, Refusal
 from app.api.heads import Head, head_of_post
+from app.serving.deployment import Deployment
 
 LINGER_S = 10.0
 """How long a client may take to send the rest of a body that nobody wants; closing earlier would cost it the answer."""
@@ -40,7 +43,9 @@ class GatedProtocol(HttpToolsProtocol):
     _is_amid = False
     """Of a request that is uvicorn's: its head has begun and its body is not over."""
     _held = b""
-    """The beginning of a head."""
+    """The beginning of a head; or what had come of a request by the time that it began to wait for its turn."""
+    _waits_since: float | None = None
+    """time.monotonic() when its head was in. Until its turn nothing more is read."""
     _unwanted = 0
     """Bytes of a refused body that are still to come."""
     _closes = False
@@ -90,11 +95,14 @@ class GatedProtocol(HttpToolsProtocol):
                 self._held = data[at:]
                 return
             head = head_of_post(data[at:end]) if end else None
-            refusal = self._gate.refusal(head, self._client) if self._gate and head else None
-            if head is None or refusal is None:
+            verdict = self._gate.verdict(head, self._client) if self._gate and head else None
+            if head is None or self._gate is None or verdict is None:
                 self._pass_on(data[at:] if at else data)
                 return
-            self._refuse(head, refusal)
+            if not isinstance(verdict, Refusal):
+                self._await_turn(self._gate, verdict, data[at:] if at else data)
+                return
+            self._refuse(head, verdict)
             at = end
         if self._unwanted and self._linger is None:
             self._linger = self.loop.call_later(LINGER_S, self.transport.close)
@@ -103,6 +111,8 @@ class GatedProtocol(HttpToolsProtocol):
         """A request of uvicorn's has begun."""
         self._is_amid = True
         super().on_message_begin()
+        if self._waits_since is not None:
+            self.scope["state"][HEARD_AT], self._waits_since = self._waits_since, None
 
     def on_message_complete(self) -> None:
         """The next one may be asked of the gate."""
@@ -122,9 +132,15 @@ class GatedProtocol(HttpToolsProtocol):
         self._is_unread = False
         if self._is_deaf:
             self._is_deaf = False
-            self.transport.resume_reading()
+            if self._waits_since is None:
+                self.transport.resume_reading()
         if self.flow is not None:
             super().resume_writing()
+
+    def shutdown(self) -> None:
+        """The server is on its way down, but whoever waits for its turn was let in."""
+        self._start()
+        super().shutdown()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Nothing is waited for any more."""
@@ -177,6 +193,21 @@ class GatedProtocol(HttpToolsProtocol):
             self.timeout_keep_alive_task = self.loop.call_later(
                 self.config.timeout_keep_alive, self.timeout_keep_alive_handler
             )
+
+    def _await_turn(self, gate: Gate, deployment: Deployment, data: bytes) -> None:
+        self._forget_keep_alive()
+        self._held, self._waits_since = data, time.monotonic()
+        gate.let_in(deployment, self._start)
+        if self._waits_since is not None:
+            self.transport.pause_reading()
+
+    def _start(self) -> None:
+        if self._waits_since is None or self.transport.is_closing():
+            return
+        data, self._held = self._held, b""
+        if not self._is_deaf:
+            self.transport.resume_reading()
+        self._pass_on(data)
 
     def _pass_on(self, data: bytes) -> None:
         self._forget_keep_alive()

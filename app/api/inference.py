@@ -184,6 +184,7 @@ def _admit(service: Service, settings: Settings, context: RequestContext, query:
         version=query.version,
         started=context.started,
         deadline=context.started + deadline_ms / 1000,
+        is_expected=context.is_expected,
     )
     context.model = ticket.deployment.identity.name
     return ticket

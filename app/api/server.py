@@ -21,6 +21,11 @@ TICK_S = 0.01
 BACKLOG = 2048
 """Connections that the kernel holds for us."""
 
+DOORS = 4
+"""uvloop accepts one connection in a turn of the event loop for each socket that listens (libuv does since 1.45, pull
+request 3696). With one of them, a turn that lets somebody in takes longer than it takes the next to come, under a flood
+of a thousand connections a second, and who is to be refused waits in the kernel for as long as the queue fills."""
+
 
 def server_for(app: ASGIApp, *, drain_timeout_s: float) -> "DrainingServer":
     """The server of the application, to be run with the sockets that it listens on."""
@@ -42,9 +47,17 @@ def server_for(app: ASGIApp, *, drain_timeout_s: float) -> "DrainingServer":
 class DrainingServer(uvicorn.Server):
     """See the module's docstring."""
 
+    _doors: tuple[socket.socket, ...] = ()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """As uvicorn's, with several doors for each socket that listens."""
+        more = [listener.dup() for listener in sockets or [] for _ in range(DOORS - 1)]
+        self._doors = (*(sockets or []), *more)
+        await super().startup(sockets=list(self._doors) or None)
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Close the door, hear those who came through it, then uvicorn's own shutdown."""
-        waiting = [connection for listener in sockets or [] for connection in self._close_door(listener)]
+        """Close the doors, hear those who came through them, then uvicorn's own shutdown."""
+        waiting = self._close_doors(sockets or [])
         loop = asyncio.get_running_loop()
         for connection in waiting:
             await loop.connect_accepted_socket(self._protocol, connection)
@@ -54,26 +67,32 @@ class DrainingServer(uvicorn.Server):
             await asyncio.sleep(TICK_S)
         await super().shutdown(sockets)
 
-    def _close_door(self, listener: socket.socket) -> list[socket.socket]:
+    def _close_doors(self, sockets: list[socket.socket]) -> list[socket.socket]:
         """Stop listening; the connections that the kernel had accepted and the event loop had not."""
-        door = listener.dup()
+        last = [listener.dup() for listener in sockets]
         for server in self.servers:
             server.close()
-        listener.close()
-        door.setblocking(False)
-        waiting: list[socket.socket] = []
-        with door:
-            while len(waiting) < BACKLOG:
-                try:
-                    waiting.append(door.accept()[0])
-                except ConnectionAbortedError:
-                    continue
-                except BlockingIOError:
-                    break
-        return waiting
+        for door in self._doors:
+            door.close()
+        return [connection for door in last for connection in _accepted(door)]
 
     def _protocol(self) -> asyncio.Protocol:
         return GatedProtocol(self.config, self.server_state, self.lifespan.state)
 
     def _is_anyone_silent(self) -> bool:
         return any(getattr(connection, "is_silent", False) for connection in self.server_state.connections)
+
+
+def _accepted(door: socket.socket) -> list[socket.socket]:
+    """All that wait there; closes it."""
+    door.setblocking(False)
+    waiting: list[socket.socket] = []
+    with door:
+        while len(waiting) < BACKLOG:
+            try:
+                waiting.append(door.accept()[0])
+            except ConnectionAbortedError:
+                continue
+            except BlockingIOError:
+                break
+    return waiting

@@ -5,9 +5,13 @@ model, deadline -> its deployment -> a place in the queue -> a hold on the serve
 Not thread-safe: the event loop owns it. Knows no HTTP.
 """
 
+import math
+from collections import Counter
+
 from app.errors import QueueFull, ShuttingDown, Unavailable
 from app.serving.capacity import Capacity
 from app.serving.catalogue import Catalogue
+from app.serving.deployment import Deployment
 from app.serving.request import Ticket
 
 
@@ -23,11 +27,27 @@ class Admission:
         self._catalogue = catalogue
         self._capacity = capacity
         self._is_closed = False
+        self._expected = Counter[Deployment]()
 
     def admit(
-        self, request_id: str, *, model: str | None, version: int | None, started: float, deadline: float
+        self,
+        request_id: str,
+        *,
+        model: str | None,
+        version: int | None,
+        started: float,
+        deadline: float,
+        is_expected: bool = False,
     ) -> Ticket:
         """Refuse early, before a body is read, what could not be answered; use the ticket in a `with`.
+
+        Args:
+            request_id: for the log.
+            model: None: the default one.
+            version: None: the default one.
+            started: time.monotonic() of its head.
+            deadline: time.monotonic().
+            is_expected: it was told that there is room, and is not asked again whether the time will do.
 
         Raises:
             InvalidRequest, UnknownModel, NotReady: as Catalogue.find_ready.
@@ -36,7 +56,7 @@ class Admission:
         if self._is_closed:
             raise _shutting_down()
         deployment = self._catalogue.find_ready(model, version)
-        place = deployment.reserve(deadline)
+        place = deployment.reserve(math.inf if is_expected else deadline)
         try:
             hold = self._capacity.take()
         except QueueFull:
@@ -44,15 +64,24 @@ class Admission:
             raise
         return Ticket(request_id, deployment, started, deadline, hold, place)
 
-    def refusal(self, *, model: str | None, version: int | None, deadline: float) -> Unavailable | None:
-        """What `admit` would raise now for want of room; None: there is some.
+    def room(self, *, model: str | None, version: int | None, deadline: float) -> Deployment | Unavailable:
+        """Where `admit` would find room now, besides what is expected; or what it would raise for want of it.
 
         Raises:
             InvalidRequest, UnknownModel, NotReady: as Catalogue.find_ready.
         """
         if self._is_closed:
             return _shutting_down()
-        return self._catalogue.find_ready(model, version).refusal(deadline) or self._capacity.refusal()
+        deployment = self._catalogue.find_ready(model, version)
+        return (
+            deployment.refusal(deadline, expected=self._expected[deployment])
+            or self._capacity.refusal(expected=self._expected.total())
+            or deployment
+        )
+
+    def expect(self, deployment: Deployment, requests: int = 1) -> None:
+        """So many more were told that there is room and are not admitted yet; fewer, once they were or will not be."""
+        self._expected[deployment] += requests
 
     @property
     def departures(self) -> int:

@@ -130,15 +130,15 @@ class Batcher(Generic[EntryT, ResultT]):
             raise refusal
         return self._capacity.take()
 
-    def refusal(self, deadline: float, lane: Lane = PLAIN) -> Unavailable | None:
-        """What `reserve` would raise now; None: there is a place."""
+    def refusal(self, deadline: float, lane: Lane = PLAIN, *, expected: int = 0) -> Unavailable | None:
+        """What `reserve` would raise now, once so many plain entries more had their places; None: there is a place."""
         if self._line.is_closing:
             return ShuttingDown("the server is shutting down; try another")
         living = self._living()
         if not living:
             return NotReady(self._nobody_left())
-        wait_s = HEADROOM * self._wait_s(living)
-        if (full := self._capacity.refusal(retry_after_s=wait_s)) is not None:
+        wait_s = HEADROOM * self._wait_s(living, expected)
+        if (full := self._capacity.refusal(expected=expected, retry_after_s=wait_s)) is not None:
             return full
         left_s = deadline - time.monotonic()
         own_s = min(worker.seconds(lane) for worker in living)
@@ -201,13 +201,14 @@ class Batcher(Generic[EntryT, ResultT]):
         self._line.close()
         return await asyncio.to_thread(self._join, time.monotonic() + timeout_s)
 
-    def _wait_s(self, living: Sequence[Worker[EntryT, ResultT]]) -> float:
-        """How long a new entry would wait for those inside, at the speed of the living workers; 0 when idle.
+    def _wait_s(self, living: Sequence[Worker[EntryT, ResultT]], expected: int) -> float:
+        """How long a new entry would wait for those inside and expected, at the living workers' speed; 0 when idle.
 
         Places that were taken early count as plain ones until their entry comes.
         """
         counts = dict(self._inside)
-        counts[PLAIN] = counts.get(PLAIN, 0) + max(0, self._capacity.entries - sum(counts.values()))
+        early = self._capacity.entries - sum(counts.values())
+        counts[PLAIN] = counts.get(PLAIN, 0) + max(0, early) + expected
         return _together_s(living, counts)
 
     def _join(self, until: float) -> bool:

@@ -60,9 +60,9 @@ class Capacity:
         self.departures = 0
         """Holds that were given back so far: while it stands still, nothing becomes free."""
 
-    def refusal(self, *, retry_after_s: float = 1.0) -> QueueFull | None:
-        """Why one more entry would find no room; None: it would."""
-        if self.entries >= self._max_entries:
+    def refusal(self, *, expected: int = 0, retry_after_s: float = 1.0) -> QueueFull | None:
+        """Why one more entry would find no room behind those that are expected; None: it would."""
+        if self.entries + expected >= self._max_entries:
             return QueueFull(
                 f"the {self._what} is full ({self.entries} requests); try again later",
                 retry_after_s=retry_after_s,

@@ -170,9 +170,9 @@ class Deployment:
         """Take a place in the queue before the body is read; errors as Batcher.reserve."""
         return self._batcher.reserve(deadline)
 
-    def refusal(self, deadline: float) -> Unavailable | None:
-        """What `reserve` would raise now; None: there is a place."""
-        return self._batcher.refusal(deadline)
+    def refusal(self, deadline: float, *, expected: int) -> Unavailable | None:
+        """As Batcher.refusal, for plain images."""
+        return self._batcher.refusal(deadline, expected=expected)
 
     def has_work_for(self, seconds: float) -> bool:
         """As Batcher.has_work_for."""

@@ -12,11 +12,13 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Generic
 
 from app.errors import DeviceLost, InferenceFailed, LinesideError
 from app.serving.latency import LatencyModel
 from app.serving.line import PLAIN, Answer, EntryT, Lane, Line, ResultT, Waiting
+from app.serving.turns import Turns
 
 log = logging.getLogger(__name__)
 
@@ -241,20 +243,25 @@ def settle(outcomes: Sequence[tuple[Waiting[EntryT, ResultT], Outcome[ResultT]]]
     for waiting, _ in outcomes:
         waiting.is_settled = True
     try:
-        outcomes[0][0].future.get_loop().call_soon_threadsafe(_deliver, outcomes)
+        outcomes[0][0].future.get_loop().call_soon_threadsafe(_deliver_all, outcomes)
     except RuntimeError:
         log.warning("the event loop ended before %d answers", len(outcomes))
 
 
-def _deliver(outcomes: Sequence[tuple[Waiting[EntryT, ResultT], Outcome[ResultT]]]) -> None:
+def _deliver_all(outcomes: Sequence[tuple[Waiting[EntryT, ResultT], Outcome[ResultT]]]) -> None:
+    turns = Turns()
     for waiting, outcome in outcomes:
-        if waiting.future.done():  # the caller left, or its deadline passed, while the batch ran
-            continue
-        if isinstance(outcome, LinesideError):
-            waiting.future.set_exception(outcome)
-        elif isinstance(outcome, Exception):
-            failure = InferenceFailed("the model failed on this picture")
-            failure.__cause__ = outcome
-            waiting.future.set_exception(failure)
-        else:
-            waiting.future.set_result(outcome)
+        turns.take(partial(_deliver, waiting, outcome))
+
+
+def _deliver(waiting: Waiting[EntryT, ResultT], outcome: Outcome[ResultT]) -> None:
+    if waiting.future.done():  # the caller left, or its deadline passed, while the batch ran
+        return
+    if isinstance(outcome, LinesideError):
+        waiting.future.set_exception(outcome)
+    elif isinstance(outcome, Exception):
+        failure = InferenceFailed("the model failed on this picture")
+        failure.__cause__ = outcome
+        waiting.future.set_exception(failure)
+    else:
+        waiting.future.set_result(outcome)

@@ -94,8 +94,8 @@ async def test_refusal_stands_until_somebody_leaves_or_its_time_is_over(
     doorkeeper = gate_before(door)
 
     def told(query_string: bytes, request_id: bytes) -> str:
-        refusal = doorkeeper.refusal(asked(query_string, request_id), lambda: None)
-        assert refusal is not None
+        refusal = doorkeeper.verdict(asked(query_string, request_id), lambda: None)
+        assert isinstance(refusal, gate.Refusal)
         head, body = refusal.message(b"date: today\r\n").split(b"\r\n\r\n")
         status, *lines = head.split(b"\r\n")
         headers = dict(line.split(b": ") for line in lines)

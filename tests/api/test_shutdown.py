@@ -1,6 +1,7 @@
 """The door closes; who has come through it is heard, who only stands there does not hold the others up."""
 
 import asyncio
+import contextlib
 import socket
 import time
 from collections.abc import Callable
@@ -55,6 +56,28 @@ def test_request_that_the_event_loop_had_not_seen_is_answered(repository: Path) 
 
     answers = [answer(connection) for connection in connections]
     assert [said.split(b"\r\n")[0] for said in answers] == [b"HTTP/1.1 200 OK"] * 5
+
+
+def test_several_connections_are_accepted_in_a_turn_of_the_loop(repository: Path) -> None:
+    """With one a turn, a flood would wait in the kernel behind every turn that lets somebody in."""
+
+    async def run() -> int:
+        listener = socket.create_server(("127.0.0.1", 0))
+        server = server_for(create_app(test_settings(repository)), drain_timeout_s=20.0)
+        server.config.load()
+        server.lifespan = server.config.lifespan_class(server.config)
+        await server.startup(sockets=[listener])
+        with contextlib.ExitStack() as stack:
+            for _ in range(12):
+                stack.enter_context(connect(listener.getsockname()))
+            turns = 0
+            while len(server.server_state.connections) < 12 and turns < 100:
+                await asyncio.sleep(0)
+                turns += 1
+        await server.shutdown([listener])
+        return turns
+
+    assert uvloop.run(run()) < 12
 
 
 def test_request_that_comes_after_the_door_closed_is_answered(repository: Path) -> None:

@@ -64,7 +64,7 @@ class FullDoor:
         self.departures = 0
         self.asked = 0
 
-    def refusal(self, **_wish: object) -> QueueFull | None:
+    def room(self, **_wish: object) -> QueueFull:
         self.asked += 1
         return QueueFull(f"100 % full: {self.asked}", retry_after_s=3.0)
 
