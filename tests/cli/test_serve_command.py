@@ -43,3 +43,23 @@ def test_misspelt_setting_is_told_with_the_nearest_known_one() -> None:
 
     assert ended.returncode == 1
     assert "LINESIDE_DEFAULT_MODEL" in ended.stderr
+
+
+def test_interpreter_is_handed_over_soon_while_the_server_runs() -> None:
+    """Else a thread that decodes would keep the event loop waiting for 5 ms (docs/adr/0011)."""
+    program = (
+        "import sys; from app.api.server import DrainingServer; from app.cli.main import main\n"
+        "DrainingServer.run = lambda *_, **__: print('handed over after', sys.getswitchinterval())\n"
+        "main()"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", program, "serve", "--port", "0"],
+        env={key: value for key, value in os.environ.items() if not key.startswith("LINESIDE_")},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+    assert ended.returncode == 0, ended.stderr
+    assert "handed over after 0.0005" in ended.stdout
