@@ -21,8 +21,8 @@ from app.api.request_ids import Succession, request_id
 from app.errors import LinesideError, QueueFull, Unavailable
 from app.metrics import Metrics
 from app.serving.admission import Admission
+from app.serving.crowds import Crowd
 from app.serving.deployment import Deployment
-from app.serving.turns import Turns
 from app.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -101,7 +101,7 @@ class Gate:
         self._metrics = metrics
         self._is_draining = is_draining
         self._lines = Sparingly(LOGGED_PER_S)
-        self._starts = Turns()
+        self._starts = Crowd()
         self._standing: Standing | None = None
 
     def verdict(
@@ -155,7 +155,7 @@ class Gate:
                 # After the first step of the task, which takes the place.
                 asyncio.get_running_loop().call_soon(self._admission.expect, deployment, -1)
 
-        self._starts.take(start_and_forget)
+        self._starts.add(start_and_forget)
 
     def _asked_anew(self, query_string: bytes, now: float) -> Standing | Deployment | None:
         departures = self._admission.departures

@@ -16,9 +16,9 @@ from functools import partial
 from typing import Generic
 
 from app.errors import DeviceLost, InferenceFailed, LinesideError
+from app.serving.crowds import Crowd
 from app.serving.latency import LatencyModel
 from app.serving.line import PLAIN, Answer, EntryT, Lane, Line, ResultT, Waiting
-from app.serving.turns import Turns
 
 log = logging.getLogger(__name__)
 
@@ -249,9 +249,9 @@ def settle(outcomes: Sequence[tuple[Waiting[EntryT, ResultT], Outcome[ResultT]]]
 
 
 def _deliver_all(outcomes: Sequence[tuple[Waiting[EntryT, ResultT], Outcome[ResultT]]]) -> None:
-    turns = Turns()
+    crowd = Crowd()
     for waiting, outcome in outcomes:
-        turns.take(partial(_deliver, waiting, outcome))
+        crowd.add(partial(_deliver, waiting, outcome))
 
 
 def _deliver(waiting: Waiting[EntryT, ResultT], outcome: Outcome[ResultT]) -> None:

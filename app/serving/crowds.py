@@ -15,8 +15,8 @@ SHARE_S: Final = 0.005
 it, one takes 1 or 2 ms: so what else there is to do has more than half of the loop, and the crowd is never kept out."""
 
 
-class Turns:
-    """One crowd; the event loop owns it."""
+class Crowd:
+    """Calls that wait for their turn; the event loop owns it."""
 
     def __init__(self) -> None:
         self._waiting: deque[Callable[[], None]] = deque()
@@ -24,7 +24,7 @@ class Turns:
         self._begun = 0.0
         """time.thread_time() of this turn: who takes the core away from the loop does not make the next one longer."""
 
-    def take(self, call: Callable[[], None]) -> None:
+    def add(self, call: Callable[[], None]) -> None:
         """Call it now if nobody else has had this turn of the loop, else when it is its turn; which no error ends."""
         if self._is_taken:
             self._waiting.append(call)

@@ -7,13 +7,13 @@ from functools import partial
 
 import pytest
 
-from app.serving import turns
-from app.serving.turns import Turns
+from app.serving import crowds
+from app.serving.crowds import Crowd
 
 
 async def order_of(said: list[str], calls: int, *, until: int) -> list[str]:
     """What happens when so many come at once, and something else comes in each turn of the loop."""
-    crowd, loop = Turns(), asyncio.get_running_loop()
+    crowd, loop = Crowd(), asyncio.get_running_loop()
 
     def other(number: int) -> None:
         said.append("other")
@@ -21,7 +21,7 @@ async def order_of(said: list[str], calls: int, *, until: int) -> list[str]:
             loop.call_soon(other, number + 1)
 
     for number in range(calls):
-        crowd.take(partial(said.append, str(number)))
+        crowd.add(partial(said.append, str(number)))
     loop.call_soon(other, 1)
     for _ in range(until + 1):
         await asyncio.sleep(0)
@@ -30,17 +30,17 @@ async def order_of(said: list[str], calls: int, *, until: int) -> list[str]:
 
 async def test_one_of_a_crowd_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """The first is not kept waiting."""
-    monkeypatch.setattr(turns, "SHARE_S", math.inf)
+    monkeypatch.setattr(crowds, "SHARE_S", math.inf)
 
     assert await order_of([], 4, until=4) == ["0", "1", "other", "2", "other", "3", "other", "other"]
 
 
 async def test_more_of_them_where_a_turn_takes_long(monkeypatch: pytest.MonkeyPatch) -> None:
     """Else who is let in would wait for ever behind those who are refused."""
-    monkeypatch.setattr(turns, "SHARE_S", 0.01)
-    crowd, done = Turns(), list[int]()
+    monkeypatch.setattr(crowds, "SHARE_S", 0.01)
+    crowd, done = Crowd(), list[int]()
     for number in range(100):
-        crowd.take(partial(done.append, number))
+        crowd.add(partial(done.append, number))
     end = time.thread_time() + 0.1
     while time.thread_time() < end:
         pass
@@ -51,10 +51,10 @@ async def test_more_of_them_where_a_turn_takes_long(monkeypatch: pytest.MonkeyPa
 
 
 async def test_time_that_others_take_from_the_loop_is_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(turns, "SHARE_S", 0.05)
-    crowd, done = Turns(), list[int]()
+    monkeypatch.setattr(crowds, "SHARE_S", 0.05)
+    crowd, done = Crowd(), list[int]()
     for number in range(10):
-        crowd.take(partial(done.append, number))
+        crowd.add(partial(done.append, number))
     time.sleep(0.2)  # noqa: ASYNC251 - asleep, as a thread that has no core
     await asyncio.sleep(0)
 
@@ -63,9 +63,9 @@ async def test_time_that_others_take_from_the_loop_is_not_counted(monkeypatch: p
 
 async def test_whoever_comes_when_the_crowd_has_gone_is_served_at_once() -> None:
     assert (await order_of([], 2, until=3))[:2] == ["0", "1"]
-    crowd, done = Turns(), list[str]()
+    crowd, done = Crowd(), list[str]()
     for _ in range(3):
-        crowd.take(partial(done.append, "now"))
+        crowd.add(partial(done.append, "now"))
         done.append("after")
         await asyncio.sleep(0)
 
@@ -76,9 +76,9 @@ async def test_one_that_fails_does_not_stop_the_others(caplog: pytest.LogCapture
     def fails() -> None:
         raise ZeroDivisionError
 
-    crowd, done = Turns(), list[str]()
+    crowd, done = Crowd(), list[str]()
     for call in (fails, partial(done.append, "1"), fails, partial(done.append, "3")):
-        crowd.take(call)
+        crowd.add(call)
     for _ in range(5):
         await asyncio.sleep(0)
 

@@ -14,7 +14,7 @@ from support.full_server import gate_before, head
 from app.api.context import HEARD_AT
 from app.api.gated_protocol import GatedProtocol
 from app.errors import QueueFull
-from app.serving import turns
+from app.serving import crowds
 from app.serving.deployment import Deployment
 
 DEPLOYMENT = cast("Deployment", object())
@@ -104,7 +104,7 @@ class Site:
 
 @pytest.fixture(autouse=True)
 def one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(turns, "SHARE_S", math.inf)
+    monkeypatch.setattr(crowds, "SHARE_S", math.inf)
 
 
 @pytest.fixture
