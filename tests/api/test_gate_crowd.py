@@ -104,6 +104,7 @@ class Site:
 
 @pytest.fixture(autouse=True)
 def one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(crowds, "APART", 1)
     monkeypatch.setattr(crowds, "SHARE_S", math.inf)
 
 

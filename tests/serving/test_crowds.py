@@ -1,4 +1,4 @@
-"""A crowd is served a few in a turn of the event loop, and everything else in between."""
+"""A crowd is served one at a time, and everything else in between."""
 
 import asyncio
 import math
@@ -28,11 +28,24 @@ async def order_of(said: list[str], calls: int, *, until: int) -> list[str]:
     return said
 
 
+@pytest.fixture(autouse=True)
+def one_in_each_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(crowds, "APART", 1)
+
+
 async def test_one_of_a_crowd_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """The first is not kept waiting."""
     monkeypatch.setattr(crowds, "SHARE_S", math.inf)
 
     assert await order_of([], 4, until=4) == ["0", "1", "other", "2", "other", "3", "other", "other"]
+
+
+async def test_they_are_some_turns_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What takes several turns waits for one of them only."""
+    monkeypatch.setattr(crowds, "SHARE_S", math.inf)
+    monkeypatch.setattr(crowds, "APART", 3)
+
+    assert " ".join(await order_of([], 3, until=7)) == "0 other other 1 other other other 2 other other"
 
 
 async def test_more_of_them_where_a_turn_takes_long(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -61,8 +74,8 @@ async def test_time_that_others_take_from_the_loop_is_not_counted(monkeypatch: p
     assert done == [0, 1]
 
 
-async def test_whoever_comes_when_the_crowd_has_gone_is_served_at_once() -> None:
-    assert (await order_of([], 2, until=3))[:2] == ["0", "1"]
+async def test_whoever_comes_when_nobody_waits_is_served_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(crowds, "APART", 50)
     crowd, done = Crowd(), list[str]()
     for _ in range(3):
         crowd.add(partial(done.append, "now"))
