@@ -2,8 +2,8 @@
 
 At ten times what the models can do nine requests of ten end here, and what each of them costs is missing to the tenth.
 Whatever the gate is not sure of, it lets through; the routes decide again, and under another ASGI server they alone do.
-Who finds room starts in its turn: what it takes to start is ten times what a refusal takes, and nobody is to be refused
-only after a crowd was let in.
+Who finds room starts in its turn: what it takes to start is several times what a refusal takes, and nobody is to be
+refused only after a crowd was let in.
 """
 
 import asyncio
@@ -159,12 +159,12 @@ class Gate:
 
     def _asked_anew(self, query_string: bytes, now: float) -> Standing | Deployment | None:
         departures = self._admission.departures
-        error = self._room(query_string, now)
-        if not isinstance(error, QueueFull):
-            return error
-        status = STATUS_BY_CODE[error.code]
+        room = self._room(query_string, now)
+        if not isinstance(room, QueueFull):
+            return room
+        status = STATUS_BY_CODE[room.code]
         return Standing(
-            query_string, departures, now + STANDS_S, error, status, _answer(error, status), Succession()
+            query_string, departures, now + STANDS_S, room, status, _answer(room, status), Succession()
         )
 
     def _room(self, query_string: bytes, now: float) -> Deployment | QueueFull | None:
@@ -182,7 +182,9 @@ class Gate:
             )
         except LinesideError:
             return None
-        return None if isinstance(room, Unavailable) and not isinstance(room, QueueFull) else room
+        if isinstance(room, Unavailable) and not isinstance(room, QueueFull):
+            return None  # the routes say it
+        return room
 
 
 def _answer(error: QueueFull, status: int) -> Answer:

@@ -22,7 +22,7 @@ BACKLOG = 2048
 """Connections that the kernel holds for us."""
 
 DOORS = 4
-"""uvloop accepts one connection in a turn of the event loop for each socket that listens (libuv does since 1.45, pull
+"""uvloop accepts one connection in a turn of the event loop for each socket that listens (libuv has since its pull
 request 3696). With one of them, a turn that lets somebody in takes longer than it takes the next to come, under a flood
 of a thousand connections a second, and who is to be refused waits in the kernel for as long as the queue fills."""
 

@@ -1,7 +1,7 @@
 """What comes in crowds is done one at a time, some turns of the event loop apart, so that what is quick waits for no crowd.
 
-A queue of two hundred places that opens to a flood, or a batch of sixteen that is over: done at once, they keep the event
-loop for a tenth of a second, and whoever only wants to be told "full" waits so long.
+A queue of two hundred places that opens to a flood keeps the event loop for a tenth of a second and more if all of them start
+at once, the answers of a batch of eight for some milliseconds; whoever only wants to be told "full" would wait so long.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ from typing import Final
 
 APART: Final = 4
 """Turns of the loop from one to the next. A connection that is refused takes about so many, from its acceptance to its
-answer: it waits for one of the crowd, not for one in each. A turn with nothing to do takes hundredths of a millisecond."""
+answer: it waits for one of the crowd, not for one in each. A turn with nothing to do takes microseconds."""
 
 SHARE_S: Final = 0.005
 """One for each such span of the event loop's own time since the last, but one at least. With what follows from it, one

@@ -1,4 +1,4 @@
-"""The door closes; who has come through it is heard, who only stands there does not hold the others up."""
+"""Several come in at a time. The door closes: who is through it is heard, who only stands there holds nobody up."""
 
 import asyncio
 import contextlib
@@ -11,7 +11,7 @@ import uvloop
 from support.server import test_settings
 
 from app.api.app import create_app
-from app.api.server import FIRST_REQUEST_S, server_for
+from app.api.server import FIRST_REQUEST_S, DrainingServer, server_for
 
 REQUEST = b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"
 
@@ -33,13 +33,19 @@ def answer(connection: socket.socket) -> bytes:
     return said
 
 
-async def closing(repository: Path, clients: Callable[[tuple[str, int]], None]) -> float:
-    """Let clients connect while the event loop stands, then shut down; the seconds that it took."""
+async def started(repository: Path) -> tuple[DrainingServer, socket.socket]:
+    """A server, and what it listens on."""
     listener = socket.create_server(("127.0.0.1", 0))
     server = server_for(create_app(test_settings(repository)), drain_timeout_s=20.0)
     server.config.load()
     server.lifespan = server.config.lifespan_class(server.config)
     await server.startup(sockets=[listener])
+    return server, listener
+
+
+async def closing(repository: Path, clients: Callable[[tuple[str, int]], None]) -> float:
+    """Let clients connect while the event loop stands, then shut down; the seconds that it took."""
+    server, listener = await started(repository)
     clients(listener.getsockname())
     began = time.monotonic()
     await server.shutdown([listener])
@@ -62,11 +68,7 @@ def test_several_connections_are_accepted_in_a_turn_of_the_loop(repository: Path
     """With one a turn, a flood would wait in the kernel behind every turn that lets somebody in."""
 
     async def run() -> int:
-        listener = socket.create_server(("127.0.0.1", 0))
-        server = server_for(create_app(test_settings(repository)), drain_timeout_s=20.0)
-        server.config.load()
-        server.lifespan = server.config.lifespan_class(server.config)
-        await server.startup(sockets=[listener])
+        server, listener = await started(repository)
         with contextlib.ExitStack() as stack:
             for _ in range(12):
                 stack.enter_context(connect(listener.getsockname()))
