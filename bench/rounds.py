@@ -14,7 +14,7 @@ from pathlib import Path
 from bench import machine
 from bench.servers import Server
 from bench.starting import versions_of
-from bench.workload import Unavailable, Workload
+from bench.workload import SIDE, Unavailable, Workload
 
 Results = dict[str, object]
 OneRound = Callable[[Server, Workload, bool], Results]
@@ -42,6 +42,8 @@ def interleaved(
     servers: Sequence[Server],
     one_round: OneRound,
     keep: Callable[[Results], None],
+    *,
+    side: int = SIDE,
 ) -> Results:
     """Measure; a server that fails once is left out from then on.
 
@@ -51,6 +53,7 @@ def interleaved(
         servers: all there are; `chosen.only` chooses.
         one_round: measures one server once.
         keep: given the results after every row, so that a run that is cut short has said something.
+        side: as Workload's.
     """
     # So that the server under test is ended too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))
@@ -63,7 +66,7 @@ def interleaved(
     began = time.monotonic()
     results: Results = {}
     with tempfile.TemporaryDirectory() as folder:
-        workload = Workload(Path(folder), pictures)
+        workload = Workload(Path(folder), pictures, side=side)
         for number in range(chosen.rounds):
             for server in taken:
                 if server.name in reasons:

@@ -4,8 +4,11 @@
     make bench-quick            # one short round of the first engine; only printed
 
 Each round takes every engine in turn: its stages alone in a process without a server, then `lineside serve` under a
-closed loop. In the last round also /explain beside /predict, ten times the capacity, an idle while, and the memory
-after --requests. Writes bench/results/server.json and, from it, bench/README.md.
+closed loop and at ten times its capacity. In the last round also /explain beside /predict, an idle while, and the
+memory after --requests. Writes bench/results/server.json and, from it, bench/README.md.
+
+With --side the network gets smaller pictures and costs less, as on a quicker processor: what HTTP and the rest cost
+shows then. Such results are of no real model; give them a file of their own with --results.
 """
 
 import argparse
@@ -20,7 +23,7 @@ from bench.rounds import Results, interleaved, parser_for
 from bench.server_page import server_section
 from bench.servers import OURS, Server
 from bench.starting import Running, running
-from bench.workload import Unavailable, Workload, last_words
+from bench.workload import SIDE, Unavailable, Workload, last_words
 
 EXPLAIN_KINDS = [explain.PREDICT, "/explain as JPEG"]
 
@@ -33,6 +36,7 @@ def options() -> argparse.Namespace:
     )
     parser.add_argument("--requests", type=int, default=2000, help="answered before memory is read")
     parser.add_argument("--idle", type=float, default=30.0, help="seconds without a request")
+    parser.add_argument("--side", type=int, default=SIDE, help="pixels of the network's input")
     chosen = parser.parse_args()
     if chosen.quick:
         chosen.rounds, chosen.seconds, chosen.requests, chosen.idle = 1, 3.0, 200, 5.0
@@ -61,21 +65,28 @@ def stages_alone(server: Server, workload: Workload, *, seconds: float) -> dict[
     return found
 
 
+def floods(started: Running, workload: Workload, *, seconds: float) -> dict[str, object]:
+    """Ten times the capacity by both kinds of client.
+
+    Raises:
+        Unavailable: as `overload.measure`.
+    """
+    return {
+        name: overload.measure(started, workload.pictures, seconds=seconds, keeps=keeps)
+        for name, keeps in (("overload", False), ("overload_kept", True))
+    }
+
+
 def extras(
     started: Running, workload: Workload, loops: Mapping[str, Mapping[str, float]], chosen: argparse.Namespace
 ) -> dict[str, object]:
-    """What is measured once: explanations, overload, an idle while, memory after many requests."""
+    """What is measured once: explanations, an idle while, memory after many requests."""
     explained = explain.measure(
         started,
         workload.pictures,
         EXPLAIN_KINDS,
         rounds=max(2, chosen.rounds),
         seconds=min(4.0, chosen.seconds),
-    )
-    overload_s = min(overload.SECONDS, 2 * chosen.seconds)
-    own, kept = (
-        overload.measure(started, workload.pictures, seconds=overload_s, keeps=keeps)
-        for keeps in (False, True)
     )
     idle = idle_share(started, chosen.idle)
     answered = sum(row["per_s"] * chosen.seconds for row in loops.values())
@@ -86,8 +97,6 @@ def extras(
         answered += rows["16"]["per_s"] * seconds
     return {
         "explain": explained,
-        "overload": own,
-        "overload_kept": kept,
         "idle_share": idle,
         "idle_s": chosen.idle,
         "requests": int(answered),
@@ -104,19 +113,20 @@ def main() -> None:
         stages = stages_alone(server, workload, seconds=min(1.5, chosen.seconds))
         with running(server, workload) as started:
             seen = measure(started, workload, concurrency=chosen.concurrency, seconds=chosen.seconds)
-            more, reason = None, None
-            if is_last:
-                try:
+            flooded, more, reason = {}, None, None
+            try:
+                flooded = floods(started, workload, seconds=min(overload.SECONDS, 2 * chosen.seconds))
+                if is_last:
                     more = extras(started, workload, seen.loops, chosen)
-                except Unavailable as error:  # the round is good all the same
-                    reason = f"overload, idle and memory: {error}"
-        return seen.as_json() | {"stages": stages, "extras": more, "extras_unavailable": reason}
+            except Unavailable as error:  # the round is good all the same
+                reason = f"overload, idle and memory: {error}"
+        return seen.as_json() | flooded | {"stages": stages, "extras": more, "extras_unavailable": reason}
 
     def keep(results: Results) -> None:
         if not chosen.quick:
             page.write(chosen.results, results)
 
-    print(server_section(interleaved("bench.server", chosen, OURS, one_round, keep)))
+    print(server_section(interleaved("bench.server", chosen, OURS, one_round, keep, side=chosen.side)))
 
 
 if __name__ == "__main__":

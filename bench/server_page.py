@@ -1,9 +1,10 @@
 """results/server.json -> the part of bench/README.md about this server alone."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 
 from bench.explain import PREDICT, of_predict
-from bench.figures import Row, Spread, kind_of_cpu, over_rounds, setting_line, table
+from bench.figures import Row, Spread, kind_of_cpu, over_rounds, setting_line, spread, table
 
 
 def engine_cpu_ms(row: Row) -> float:
@@ -58,8 +59,10 @@ def server_section(results: Row) -> str:
             "round; beside the client, the client's own CPU time an answer is added. Rest: the server's CPU time less the "
             "stages'; below zero where batches cost less beside a load than alone."
         )
+        if flooded := [server for server in measured if any(_floods_of(server, name) for name in _FLOODS)]:
+            parts.append(_floods_table(flooded, cores))
         if finished := [server for server in measured if server["rounds"][-1]["extras"]]:
-            parts.append(_extras_table(finished, cores))
+            parts.append(_extras_table(finished))
     if missing := [server for server in results["servers"] if server["unavailable"]]:
         parts.append(
             "Not measured, or not to the end:\n\n"
@@ -122,47 +125,86 @@ def _table(measured: Sequence[Row], cores: int, concurrency: Sequence[int]) -> s
 
 
 _FLOODS = {"overload": "overload, a connection each", "overload_kept": "overload, connections kept"}
-"""By name in the results: ten times the capacity, by the kind of client."""
+"""By name in a round: ten times the capacity, by the kind of client."""
 _FLOOD_NAMES = [
     ": capacity before and after, images/s",
     ": answered with 200 at ten times that, of capacity",
     ": the same, of the capacity that the client leaves",
     ": p99 of those, by the client's clock, of the deadline",
-    ": refused with 503 after, ms (p50 / p99)",
-    ": the same without the first two seconds, in which the queue fills",
+    ": refused with 503, p50 of a round, ms",
+    ": p99",
+    ": p99 without the first two seconds, in which the queue fills",
     ": with Retry-After",
     ": other ends (0: the connection broke)",
     ": next request",
-    ": memory, MiB",
+    ": memory before, MiB",
+    ": after",
     ": client's share of a core",
 ]
 
 
-def _flood_cells(flood: Row, cores: int) -> list[str]:
-    answers = flood["by_status"]
-    accepted, refused = answers.get("200"), answers.get("503")
-    later = flood.get("refused_once_full")  # results of before 2026-11-29 do not know
-    others = {code: answer["count"] for code, answer in answers.items() if code not in {"200", "503"}}
-    before, after = flood["memory_mib"]
+def _floods_of(server: Row, name: str) -> list[Row]:
+    # Results of before 2026-11-29 have no kept connections, and one flood for all rounds.
+    return [row[name] for row in server["rounds"] if name in row]
+
+
+def _flood_cells(floods: Sequence[Row], cores: int) -> list[str]:
+    if not floods:
+        return ["-"] * len(_FLOOD_NAMES)
+
+    def answers(of: Callable[[Row], Row | None], key: str, digits: int) -> str:
+        found = [answer[key] for flood in floods if (answer := of(flood)) is not None]
+        return spread(found).text(digits) if found else "-"
+
+    def refused(flood: Row) -> Row | None:
+        return flood["by_status"].get("503")  # type: ignore[no-any-return]
+
+    def in_time(flood: Row) -> Row | None:
+        accepted = flood["by_status"].get("200")
+        return None if accepted is None else {"of_deadline": accepted["p99_ms"] / flood["deadline_ms"]}
+
+    others = Counter[str]()
+    for flood in floods:
+        others.update({code: answer["count"] for code, answer in flood["by_status"].items()})
+    refusals = others.pop("503", 0)
+    others.pop("200", None)
+    told = sum(
+        flood["refused_with_retry_after"] * (refused(flood) or {"count": 0})["count"]
+        for flood in floods
+        if flood["refused_with_retry_after"] is not None
+    )
+    next_ms = over_rounds(floods, lambda flood: flood["next_ms"])
     return [
-        f"{flood['capacity_per_s']:.1f}",
-        f"{flood['goodput']:.2f}",
-        f"{flood['goodput'] / (1 - flood['client_share'] / cores):.2f}",
-        "-" if accepted is None else f"{accepted['p99_ms'] / flood['deadline_ms']:.2f}",
-        "-" if refused is None else f"{refused['p50_ms']:.1f} / {refused['p99_ms']:.1f}",
-        "-" if later is None else f"{later['p50_ms']:.1f} / {later['p99_ms']:.1f}",
-        "-" if refused is None else f"{flood['refused_with_retry_after']:.0%} of {refused['count']}",
-        ", ".join(f"{code}: {count}" for code, count in others.items()) or "none",
-        f"{flood['next_status']} after {flood['next_ms']:.0f} ms",
-        f"{before:.0f} -> {after:.0f}",
-        f"{flood['client_share']:.2f}",
+        over_rounds(floods, lambda flood: flood["capacity_per_s"]).text(),
+        over_rounds(floods, lambda flood: flood["goodput"]).text(2),
+        over_rounds(floods, lambda flood: flood["goodput"] / (1 - flood["client_share"] / cores)).text(2),
+        answers(in_time, "of_deadline", 2),
+        answers(refused, "p50_ms", 1),
+        answers(refused, "p99_ms", 1),
+        # Results of before 2026-11-29 do not know.
+        answers(lambda flood: flood.get("refused_once_full"), "p99_ms", 1),
+        f"{told / refusals:.0%} of {refusals}" if refusals else "-",
+        ", ".join(f"{code}: {count}" for code, count in sorted(others.items())) or "none",
+        f"{', '.join(sorted({str(flood['next_status']) for flood in floods}))} after {next_ms.text(0)} ms",
+        over_rounds(floods, lambda flood: flood["memory_mib"][0]).text(0),
+        over_rounds(floods, lambda flood: flood["memory_mib"][1]).text(0),
+        over_rounds(floods, lambda flood: flood["client_share"]).text(2),
     ]
 
 
-def _extras_table(measured: Sequence[Row], cores: int) -> str:
-    # Results of before 2026-11-29 have no kept connections.
-    floods = {name: title for name, title in _FLOODS.items() if name in measured[0]["rounds"][-1]["extras"]}
+def _floods_table(flooded: Sequence[Row], cores: int) -> str:
+    kinds = {
+        name: title for name, title in _FLOODS.items() if any(_floods_of(each, name) for each in flooded)
+    }
+    names = [f"{title}{of_it}" for title in kinds.values() for of_it in _FLOOD_NAMES]
+    columns = [
+        [cell for name in kinds for cell in _flood_cells(_floods_of(server, name), cores)]
+        for server in flooded
+    ]
+    return table(("", *(server["name"] for server in flooded)), zip(names, *columns, strict=True))
 
+
+def _extras_table(measured: Sequence[Row]) -> str:
     def of(server: Row) -> list[str]:
         extras = server["rounds"][-1]["extras"]
         explained = extras["explain"]
@@ -170,7 +212,6 @@ def _extras_table(measured: Sequence[Row], cores: int) -> str:
         return [
             of_predict(explained, kind, "per_s").text(2),
             of_predict(explained, kind, "server_cpu_ms").text(2),
-            *(cell for name in floods for cell in _flood_cells(extras[name], cores)),
             f"{extras['idle_share'] * 100:.2f}",
             f"{extras['rss_mib']:.0f} after {extras['requests']}",
         ]
@@ -178,7 +219,6 @@ def _extras_table(measured: Sequence[Row], cores: int) -> str:
     names = [
         "/explain as JPEG, images/s of /predict's",
         "/explain as JPEG, CPU time of /predict's",
-        *(f"{title}{of_it}" for title in floods.values() for of_it in _FLOOD_NAMES),
         "idle, % of a core",
         "resident memory, MiB, after requests",
     ]
