@@ -157,7 +157,7 @@ def _flood_cells(floods: Sequence[Row], cores: int) -> list[str]:
         return spread(found).text(digits) if found else "-"
 
     def refused(flood: Row) -> Row | None:
-        return flood["by_status"].get("503")  # type: ignore[no-any-return]
+        return flood["by_status"].get("503")
 
     def in_time(flood: Row) -> Row | None:
         accepted = flood["by_status"].get("200")
