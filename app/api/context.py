@@ -8,7 +8,7 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
@@ -20,16 +20,26 @@ from app.api.request_ids import id_among
 from app.domain import Prediction, Timings
 from app.errors import LinesideError
 from app.metrics import Metrics
+from app.serving.deployment import Deployment
 
 access_log = logging.getLogger("lineside.access")
 log = logging.getLogger(__name__)
 
 CLIENT_LEFT = 499
 """Logged and counted where the client left before its answer; never sent."""
-HEARD_AT = "heard_at"
-"""In a scope's state, of who was let in by the gate: time.monotonic() when its headers were in."""
+LET_IN = "let_in"
+"""In a scope's state, a `LetIn`: the gate let it in."""
 QUIET_ROUTES = frozenset({"/livez", "/readyz", "/metrics"})
 """Asked every few seconds by machines; logged only when they fail."""
+
+
+class LetIn(NamedTuple):
+    """What the gate knows of a request that it let in."""
+
+    heard_at: float
+    """time.monotonic() when its headers were in."""
+    deployment: Deployment
+    """Which has room for it."""
 
 
 @dataclass(slots=True)
@@ -39,8 +49,8 @@ class RequestContext:
     id: str
     started: float
     """time.monotonic() when its headers were in."""
-    is_expected: bool = False
-    """The gate told it that there is room."""
+    expected_by: Deployment | None = None
+    """As the gate let it in."""
     model: str = ""
     route: str = ""
     """Where the request ended before it was routed."""

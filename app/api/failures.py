@@ -8,8 +8,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.api.context import CLIENT_LEFT, context_of, unexpected
+from app.api.leaving import ClientLeft
 from app.api.problems import problem, problem_from
-from app.api.upload import ClientLeft
 from app.errors import LinesideError
 
 

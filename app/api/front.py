@@ -19,7 +19,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.api.context import HEARD_AT, RequestContext, mark, record
+from app.api.context import LET_IN, LetIn, RequestContext, mark, record
 from app.api.failures import answer_to
 from app.api.request_ids import id_among
 from app.metrics import Metrics
@@ -64,12 +64,12 @@ class Front:
         if endpoint is None:
             await self._app(scope, receive, send)
             return
-        heard_at = scope.setdefault("state", {}).get(HEARD_AT)
+        let_in: LetIn | None = scope.setdefault("state", {}).get(LET_IN)
         context = RequestContext(
             id_among(scope["headers"]),
-            heard_at or time.monotonic(),
+            let_in.heard_at if let_in else time.monotonic(),
+            expected_by=let_in.deployment if let_in else None,
             route=scope["path"],
-            is_expected=heard_at is not None,
         )
         scope["app"] = self._app
         scope["state"]["context"] = context

@@ -168,7 +168,7 @@ class Gate:
         )
 
     def _room(self, query_string: bytes, now: float) -> Deployment | QueueFull | None:
-        query = dict(parse_qsl(query_string.decode("latin-1")))
+        query = dict(parse_qsl(query_string.decode("latin-1"), keep_blank_values=True))  # as the front
         try:
             deadline_ms = int(query.get("deadline_ms", self._default_ms))
             version = int(query["version"]) if "version" in query else None

@@ -18,9 +18,10 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.utils import get_remote_addr
 from uvicorn.server import ServerState
 
-from app.api.context import HEARD_AT
+from app.api.context import LET_IN, LetIn
 from app.api.gate import Gate, Refusal
 from app.api.heads import Head, head_of_post
+from app.api.one_write import OneWrite
 from app.serving.deployment import Deployment
 
 LINGER_S = 10.0
@@ -44,8 +45,8 @@ class GatedProtocol(HttpToolsProtocol):
     """Of a request that is uvicorn's: its head has begun and its body is not over."""
     _held = b""
     """The beginning of a head; or what had come of a request by the time that it began to wait for its turn."""
-    _waits_since: float | None = None
-    """time.monotonic() when its head was in. Until its turn nothing more is read."""
+    _let_in: LetIn | None = None
+    """It waits for its turn. Until then nothing more is read."""
     _unwanted = 0
     """Bytes of a refused body that are still to come."""
     _closes = False
@@ -111,8 +112,16 @@ class GatedProtocol(HttpToolsProtocol):
         """A request of uvicorn's has begun."""
         self._is_amid = True
         super().on_message_begin()
-        if self._waits_since is not None:
-            self.scope["state"][HEARD_AT], self._waits_since = self._waits_since, None
+        if self._let_in is not None:
+            self.scope["state"][LET_IN], self._let_in = self._let_in, None
+
+    def on_headers_complete(self) -> None:
+        """Its task begins in the next turn of the loop."""
+        before = self.cycle
+        super().on_headers_complete()
+        # Others are few, and the answer to a HEAD has no body that would be written.
+        if self.cycle is not before and self.scope["method"] == "POST":
+            self.cycle.transport = OneWrite(self.transport, self.cycle)
 
     def on_message_complete(self) -> None:
         """The next one may be asked of the gate."""
@@ -132,7 +141,7 @@ class GatedProtocol(HttpToolsProtocol):
         self._is_unread = False
         if self._is_deaf:
             self._is_deaf = False
-            if self._waits_since is None:
+            if self._let_in is None:
                 self.transport.resume_reading()
         if self.flow is not None:
             super().resume_writing()
@@ -196,13 +205,13 @@ class GatedProtocol(HttpToolsProtocol):
 
     def _await_turn(self, gate: Gate, deployment: Deployment, data: bytes) -> None:
         self._forget_keep_alive()
-        self._held, self._waits_since = data, time.monotonic()
+        self._held, self._let_in = data, LetIn(time.monotonic(), deployment)
         gate.let_in(deployment, self._start)
-        if self._waits_since is not None:
+        if self._let_in is not None:
             self.transport.pause_reading()
 
     def _start(self) -> None:
-        if self._waits_since is None or self.transport.is_closing():
+        if self._let_in is None or self.transport.is_closing():
             return
         data, self._held = self._held, b""
         if not self._is_deaf:

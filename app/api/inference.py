@@ -6,31 +6,28 @@ Order matters: the query is checked, the model found and room taken before a byt
 import asyncio
 import base64
 import time
-from collections.abc import Coroutine
-from typing import Annotated, Any, TypeVar, cast
+from functools import cache
+from typing import Annotated, Any, cast
 from urllib.parse import quote
 
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from app.api.context import CLIENT_LEFT, RequestContext, context_of
+from app.api.context import RequestContext, context_of
 from app.api.explain_schemas import ExplainQuery, ExplainReply
 from app.api.explaining import asked, check_one_array, check_sheet, drawn, explanation_reply, npy
 from app.api.front import Endpoint
+from app.api.leaving import unless_left
 from app.api.negotiation import preferred
 from app.api.problems import MEDIA_TYPE as PROBLEM_MEDIA_TYPE
 from app.api.schemas import (
-    ClassScoreReply,
-    ImageReply,
-    ModelReply,
     PictureQuery,
     PictureReply,
     PredictionReply,
     PredictQuery,
     ProblemReply,
-    TimingsReply,
 )
-from app.api.upload import ClientLeft, client_left, read_picture
+from app.api.upload import read_picture
 from app.domain import EncodedPicture, Prediction
 from app.errors import DeadlineExceeded, InvalidRequest
 from app.images.encode import MediaType
@@ -40,7 +37,6 @@ from app.serving.service import Service
 from app.settings import Settings
 
 router = APIRouter(tags=["inference"])
-ReplyT = TypeVar("ReplyT")
 
 JSON = "application/json"
 NPY = "application/x-npy"
@@ -106,9 +102,7 @@ async def predict(request: Request, query: Annotated[PredictQuery, Query()]) -> 
     with _admit(service, settings, context, query) as ticket:
         body = await _read(request, ticket, settings)
         style = DrawingStyle(max_side_px=settings.max_overlay_side_px) if query.cam else None
-        prediction = await _unless_client_left(
-            request, service.predict(ticket, body, top_k=query.top_k, style=style)
-        )
+        prediction = await unless_left(request, service.predict(ticket, body, top_k=query.top_k, style=style))
     context.answered(prediction)
     return _json(_prediction_reply(prediction), prediction)
 
@@ -146,7 +140,7 @@ async def explain(request: Request, query: Annotated[ExplainQuery, Query()]) -> 
         if kind == NPY:
             check_one_array(plan)
         body = await _read(request, ticket, settings)
-        explained = await _unless_client_left(
+        explained = await unless_left(
             request,
             service.explain(
                 ticket,
@@ -184,7 +178,7 @@ def _admit(service: Service, settings: Settings, context: RequestContext, query:
         version=query.version,
         started=context.started,
         deadline=context.started + deadline_ms / 1000,
-        is_expected=context.is_expected,
+        expected_by=context.expected_by,
     )
     context.model = ticket.deployment.identity.name
     return ticket
@@ -196,22 +190,6 @@ async def _read(request: Request, ticket: Ticket, settings: Settings) -> bytes:
             return await read_picture(request, max_bytes=settings.max_body_bytes, hold=ticket.hold.grow)
     except TimeoutError:
         raise DeadlineExceeded("the deadline passed before the whole body was received") from None
-
-
-async def _unless_client_left(request: Request, work: Coroutine[Any, Any, ReplyT]) -> ReplyT:
-    """Do the work, but drop it as soon as the client closes the connection."""
-    task = asyncio.create_task(work)
-    watch = asyncio.create_task(client_left(request))
-    try:
-        await asyncio.wait({task, watch}, return_when=asyncio.FIRST_COMPLETED)
-        if not task.done():
-            context_of(request).status = CLIENT_LEFT
-            raise ClientLeft
-        return task.result()
-    finally:
-        task.cancel()
-        watch.cancel()
-        await asyncio.gather(task, watch, return_exceptions=True)
 
 
 # --- domain values to the wire -----------------------------------------------------------------
@@ -226,11 +204,17 @@ def _headers(prediction: Prediction) -> dict[str, str]:
     stages = prediction.timings.by_stage()
     return {
         "Server-Timing": ", ".join(f"{stage};dur={ms:.2f}" for stage, ms in stages.items()),
-        "Lineside-Class": quote(prediction.top.class_name, safe=" "),
+        "Lineside-Class": _quoted(prediction.top.class_name),
         "Lineside-Probability": f"{prediction.top.probability:.6f}",
-        "Lineside-Model": f"{quote(prediction.model.name)}/{prediction.model.version}",
+        "Lineside-Model": f"{_quoted(prediction.model.name)}/{prediction.model.version}",
         "Lineside-Digest": prediction.model.digest,
     }
+
+
+@cache
+def _quoted(name: str) -> str:
+    """Of a class or a model, of which there are few."""
+    return quote(name, safe=" ")
 
 
 def _prediction_fields(prediction: Prediction) -> dict[str, Any]:
@@ -239,14 +223,12 @@ def _prediction_fields(prediction: Prediction) -> dict[str, Any]:
         "class_name": prediction.top.class_name,
         "class_index": prediction.top.class_index,
         "probability": prediction.top.probability,
-        "top_k": [ClassScoreReply.model_validate(score) for score in prediction.top_k],
-        "model": ModelReply.model_validate(prediction.model),
-        "image": ImageReply.model_validate(prediction.image),
+        "top_k": prediction.top_k,
+        "model": prediction.model,
+        "image": prediction.image,
         "cam": None if prediction.cam is None else _picture_reply(prediction.cam),
         "batch_size": prediction.batch_size,
-        "timings_ms": TimingsReply(
-            **{stage: round(ms, 3) for stage, ms in prediction.timings.by_stage().items()}
-        ),
+        "timings_ms": {stage: round(ms, 3) for stage, ms in prediction.timings.by_stage().items()},
         "warnings": list(prediction.warnings),
     }
 

@@ -12,13 +12,10 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import parse_options_header
 from starlette.requests import ClientDisconnect, Request
 
+from app.api.leaving import ClientLeft
 from app.errors import BodyTooLarge, InvalidRequest
 
 PART = "file"
-
-
-class ClientLeft(Exception):
-    """The client closed the connection; nobody reads the answer."""
 
 
 async def read_picture(request: Request, *, max_bytes: int, hold: Callable[[int], None]) -> bytes:
@@ -35,10 +32,11 @@ async def read_picture(request: Request, *, max_bytes: int, hold: Callable[[int]
         ClientLeft: the client did.
     """
     _check_declared_length(request, max_bytes)
-    kind, options = parse_options_header(request.headers.get("content-type"))
+    content_type = request.headers.get("content-type", "")
     body = BytesIO()  # whose getvalue() is its own memory, where join() or bytes() would make a second one
     sink: Callable[[bytes], object] = body.write
     form: _FileForm | None = None
+    kind, options = parse_options_header(content_type) if "multipart" in content_type.lower() else (b"", {})
     if kind == b"multipart/form-data":
         form = _FileForm(options.get(b"boundary"), body)
         sink = form.feed
@@ -61,12 +59,6 @@ async def read_picture(request: Request, *, max_bytes: int, hold: Callable[[int]
             "or as multipart/form-data in one part named `file`"
         )
     return body.getvalue()
-
-
-async def client_left(request: Request) -> None:
-    """Return when the client has closed the connection; only after the body was read."""
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
 
 
 def _check_declared_length(request: Request, max_bytes: int) -> None:

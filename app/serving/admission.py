@@ -5,7 +5,6 @@ model, deadline -> its deployment -> a place in the queue -> a hold on the serve
 Not thread-safe: the event loop owns it. Knows no HTTP.
 """
 
-import math
 from collections import Counter
 
 from app.errors import QueueFull, ShuttingDown, Unavailable
@@ -37,7 +36,7 @@ class Admission:
         version: int | None,
         started: float,
         deadline: float,
-        is_expected: bool = False,
+        expected_by: Deployment | None = None,
     ) -> Ticket:
         """Refuse early, before a body is read, what could not be answered; use the ticket in a `with`.
 
@@ -47,7 +46,7 @@ class Admission:
             version: None: the default one.
             started: time.monotonic() of its head.
             deadline: time.monotonic().
-            is_expected: it was told that there is room, and is not asked again whether the time will do.
+            expected_by: `room` named it a moment ago: the model is not looked up again, nor whether the time will do.
 
         Raises:
             InvalidRequest, UnknownModel, NotReady: as Catalogue.find_ready.
@@ -55,8 +54,8 @@ class Admission:
         """
         if self._is_closed:
             raise _shutting_down()
-        deployment = self._catalogue.find_ready(model, version)
-        place = deployment.reserve(math.inf if is_expected else deadline)
+        deployment = expected_by or self._catalogue.find_ready(model, version)
+        place = deployment.reserve(None if expected_by else deadline)
         try:
             hold = self._capacity.take()
         except QueueFull:

@@ -111,11 +111,11 @@ class Batcher(Generic[EntryT, ResultT]):
         inside = dict(self._inside)  # at one go, before the event loop changes it
         return _together_s(living, inside) > seconds + 2 * batch_s
 
-    def reserve(self, deadline: float, lane: Lane = PLAIN) -> Hold:
+    def reserve(self, deadline: float | None, lane: Lane = PLAIN) -> Hold:
         """Take a place early, before any work on an entry; it counts as waiting from now on.
 
         Args:
-            deadline: time.monotonic() after which nobody wants the answer.
+            deadline: time.monotonic() after which nobody wants the answer; None: however long the wait may be.
             lane: of the entry to come.
 
         Returns:
@@ -130,16 +130,19 @@ class Batcher(Generic[EntryT, ResultT]):
             raise refusal
         return self._capacity.take()
 
-    def refusal(self, deadline: float, lane: Lane = PLAIN, *, expected: int = 0) -> Unavailable | None:
+    def refusal(self, deadline: float | None, lane: Lane = PLAIN, *, expected: int = 0) -> Unavailable | None:
         """What `reserve` would raise now, once so many plain entries more had their places; None: there is a place."""
         if self._line.is_closing:
             return ShuttingDown("the server is shutting down; try another")
         living = self._living()
         if not living:
             return NotReady(self._nobody_left())
-        wait_s = HEADROOM * self._wait_s(living, expected)
-        if (full := self._capacity.refusal(expected=expected, retry_after_s=wait_s)) is not None:
+        full = self._capacity.refusal(
+            expected=expected, retry_after_s=lambda: HEADROOM * self._wait_s(living, expected)
+        )
+        if full is not None or deadline is None:
             return full
+        wait_s = HEADROOM * self._wait_s(living, expected)
         left_s = deadline - time.monotonic()
         own_s = min(worker.seconds(lane) for worker in living)
         # Its own turn takes time too; but an idle device is always worth a try.
@@ -180,19 +183,16 @@ class Batcher(Generic[EntryT, ResultT]):
             raise DeadlineExceeded("the deadline had passed before the picture could be queued")
         with self.reserve(deadline, lane) if place is None else nullcontext(place) as held:
             held.grow(byte_count)
-            waiting = Waiting[EntryT, ResultT](
-                entry, lane, deadline, now, asyncio.get_running_loop().create_future()
-            )
+            loop = asyncio.get_running_loop()
+            waiting = Waiting[EntryT, ResultT](entry, lane, deadline, now, loop.create_future())
+            # Not asyncio.timeout, which cancels the task, and costs several times as much.
+            alarm = loop.call_later(deadline - now, _give_up, waiting)
             self._inside[lane] += 1
             try:
                 self._line.put(waiting)
-                async with asyncio.timeout(deadline - now):
-                    return await waiting.future
-            except TimeoutError:
-                raise DeadlineExceeded(
-                    f"no answer within the deadline; {time.monotonic() - now:.2f} s were spent in the queue"
-                ) from None
+                return await waiting.future
             finally:
+                alarm.cancel()
                 self._inside[lane] -= 1
                 self._line.withdraw(waiting)
 
@@ -257,6 +257,14 @@ class Batcher(Generic[EntryT, ResultT]):
                 reason = self._nobody_left()
                 outcomes += [(waiting, NotReady(reason)) for waiting in self._line.abandon(reason)]
             settle(outcomes)
+
+
+def _give_up(waiting: Waiting[EntryT, ResultT]) -> None:
+    if not waiting.future.done():
+        spent_s = time.monotonic() - waiting.queued_at
+        waiting.future.set_exception(
+            DeadlineExceeded(f"no answer within the deadline; {spent_s:.2f} s were spent in the queue")
+        )
 
 
 def _together_s(living: Sequence[Worker[EntryT, ResultT]], counts: Mapping[Lane, int]) -> float:

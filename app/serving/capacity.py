@@ -4,6 +4,7 @@ Used twice: by each model's queue, and by the server for requests whose body is 
 picture is being decoded. Knows nothing of what it counts. Not thread-safe: the event loop owns it.
 """
 
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
@@ -60,15 +61,22 @@ class Capacity:
         self.departures = 0
         """Holds that were given back so far: while it stands still, nothing becomes free."""
 
-    def refusal(self, *, expected: int = 0, retry_after_s: float = 1.0) -> QueueFull | None:
-        """Why one more entry would find no room behind those that are expected; None: it would."""
+    def refusal(
+        self, *, expected: int = 0, retry_after_s: Callable[[], float] = lambda: 1.0
+    ) -> QueueFull | None:
+        """Why one more entry would find no room behind those that are expected; None: it would.
+
+        Args:
+            expected: entries that will be taken before.
+            retry_after_s: asked only where there is no room.
+        """
         if self.entries + expected >= self._max_entries:
             return QueueFull(
                 f"the {self._what} is full ({self.entries} requests); try again later",
-                retry_after_s=retry_after_s,
+                retry_after_s=retry_after_s(),
             )
         if self.bytes >= self._max_bytes:
-            return self._too_many_bytes(retry_after_s)
+            return self._too_many_bytes(retry_after_s())
         return None
 
     def take(self) -> Hold:

@@ -87,6 +87,9 @@ class Worker(Generic[EntryT, ResultT]):
         self._is_fallback = is_fallback
         self._latency = {PLAIN: LatencyModel(batch_sizes, runner.latency_s)}
         self._lost: str | None = None
+        self._at_work = (
+            0  # threads; each asked whether it is alive would try a lock, several times for every request
+        )
         self._clock = threading.Lock()
         self._started: deque[float] = deque()  # of the batches that run, oldest first
         self._last_end = 0.0
@@ -100,6 +103,7 @@ class Worker(Generic[EntryT, ResultT]):
     def start(self) -> None:
         """Start its threads."""
         for thread in self._threads:
+            self._count_threads(1)
             thread.start()
 
     def retire(self, reason: str) -> None:
@@ -114,7 +118,7 @@ class Worker(Generic[EntryT, ResultT]):
     @property
     def is_alive(self) -> bool:
         """Whether it takes batches."""
-        return not self.is_lost and any(thread.is_alive() for thread in self._threads)
+        return self._at_work > 0 and not self.is_lost
 
     def state(self) -> WorkerState:
         """How it is now."""
@@ -166,17 +170,27 @@ class Worker(Generic[EntryT, ResultT]):
     # --- its threads -------------------------------------------------------------------------------
 
     def _work(self) -> None:
-        while (batch := self._line.take(self)) is not None:
-            try:
-                self._run(batch)
-            except DeviceLost as lost:
-                log.exception("%s: %s is out of service", self._model, self.name)
-                self._on_lost(self, [waiting for waiting in batch if not waiting.is_settled], lost)
-            except Exception:
-                # Only a bug of ours comes here, after the answers are out; the worker outlives it.
-                log.exception("the worker of %s survived an error", self._model)
-            finally:
-                self._line.finished(self)
+        try:
+            while (batch := self._line.take(self)) is not None:
+                self._try(batch)
+        finally:
+            self._count_threads(-1)
+
+    def _count_threads(self, more: int) -> None:
+        with self._clock:
+            self._at_work += more
+
+    def _try(self, batch: Sequence[Waiting[EntryT, ResultT]]) -> None:
+        try:
+            self._run(batch)
+        except DeviceLost as lost:
+            log.exception("%s: %s is out of service", self._model, self.name)
+            self._on_lost(self, [waiting for waiting in batch if not waiting.is_settled], lost)
+        except Exception:
+            # Only a bug of ours comes here, after the answers are out; the worker outlives it.
+            log.exception("the worker of %s survived an error", self._model)
+        finally:
+            self._line.finished(self)
 
     def _run(self, batch: Sequence[Waiting[EntryT, ResultT]]) -> None:
         started = self._begin()

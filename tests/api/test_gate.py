@@ -48,6 +48,8 @@ def test_refusal_is_a_problem_like_any_other_and_is_counted(repository: Path) ->
         ("/predict?deadline_ms=1&deadline_ms=soon", (422, "invalid_request")),  # the last one counts
         ("/predict?version=new", (422, "invalid_request")),
         ("/predict?model=nobody", (404, "unknown_model")),
+        ("/predict?model=", (404, "unknown_model")),
+        ("/predict?version=", (422, "invalid_request")),
         ("/predict?%FF=%FF&model=%00", (422, "invalid_request")),
         ("/predictions", (404, "not_found")),
     ],
@@ -59,6 +61,15 @@ def test_only_what_is_sure_is_refused_before_the_routes(
         assert answer(url, path) == expected
         assert httpx.get(f"{url}/predict").status_code == 405
         assert httpx.get(f"{url}/readyz").status_code == 200
+
+
+def test_whom_the_gate_lets_in_is_answered_by_the_model_that_it_named(repository: Path) -> None:
+    """An empty name is none of the models, not the only one."""
+    with threaded_server(test_settings(repository)) as url:
+        assert answer(url, "/predict")[0] == 200
+        assert answer(url, "/predict?model=line&version=1")[0] == 200
+        assert answer(url, "/predict?model=") == (404, "unknown_model")
+        assert answer(url, "/predict?model=&model=line")[0] == 200
 
 
 def test_room_that_was_asked_for_is_given_back(repository: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 import uvicorn
 from support.full_server import gate_before, head
 
-from app.api.context import HEARD_AT
+from app.api.context import LET_IN
 from app.api.gated_protocol import GatedProtocol
 from app.errors import QueueFull
 from app.serving import crowds
@@ -84,7 +84,7 @@ class Site:
     async def app(self, scope: Any, receive: Any, send: Any) -> None:
         self.said.append("starts")
         self.door.places -= 1
-        self.heard_at.append(scope["state"][HEARD_AT])
+        self.heard_at.append(scope["state"][LET_IN].heard_at)
         body, more = b"", True
         while more:
             message = await receive()

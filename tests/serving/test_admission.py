@@ -49,7 +49,12 @@ class Server:
     def admit(self, model: str, *, within_s: float, is_expected: bool) -> None:
         now = time.monotonic()
         with self.admission.admit(
-            "id", model=model, version=None, started=now, deadline=now + within_s, is_expected=is_expected
+            "id",
+            model=model,
+            version=None,
+            started=now,
+            deadline=now + within_s,
+            expected_by=cast("Deployment", self.models[model]) if is_expected else None,
         ):
             pass
 

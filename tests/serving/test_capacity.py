@@ -48,7 +48,7 @@ def test_refusal_names_what_is_full_and_when_to_come_back() -> None:
     capacity = Capacity("queue of line", max_entries=1, max_bytes=10)
     capacity.take()
 
-    refusal = capacity.refusal(retry_after_s=7.0)
+    refusal = capacity.refusal(retry_after_s=lambda: 7.0)
 
     assert refusal is not None
     assert "queue of line" in refusal.message

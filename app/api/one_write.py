@@ -1,0 +1,50 @@
+"""An answer's head goes out with the first of its body.
+
+uvicorn writes them one after the other, and uvloop hands each to the kernel at once: the client would be woken twice,
+the first time for nothing, and takes the core meanwhile where it shares one with the server.
+"""
+
+import asyncio
+from typing import Protocol
+
+
+class Answering(Protocol):
+    """uvicorn's side of one request."""
+
+    response_started: bool
+    """Its head was written, or is just now."""
+
+
+class OneWrite(asyncio.Transport):
+    """What one request's answer is written to.
+
+    Args:
+        transport: the connection's.
+        cycle: what writes; its body must be written, be it empty, or the transport closed.
+    """
+
+    def __init__(self, transport: asyncio.Transport, cycle: Answering) -> None:
+        super().__init__()
+        self._transport = transport
+        self._cycle = cycle
+        self._head: bytes | None = None
+        self._has_had_head = False
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Keep the head until the next comes."""
+        if self._cycle.response_started and not self._has_had_head:
+            self._has_had_head = True
+            self._head = bytes(data)
+            return
+        head, self._head = self._head, None
+        self._transport.write(data if head is None else b"".join((head, data)))
+
+    def is_closing(self) -> bool:
+        """The connection is on its way down."""
+        return self._transport.is_closing()
+
+    def close(self) -> None:
+        """After what was written."""
+        if self._head is not None:
+            self.write(b"")
+        self._transport.close()
