@@ -1,11 +1,14 @@
-"""An answer's head goes out with the first of its body.
+"""An answer's head goes out with the first of its body, unless that is long.
 
 uvicorn writes them one after the other, and uvloop hands each to the kernel at once: the client would be woken twice,
 the first time for nothing, and takes the core meanwhile where it shares one with the server.
 """
 
 import asyncio
-from typing import Protocol
+from typing import Final, Protocol
+
+LONG: Final = 1 << 16
+"""Bytes of a body that are not copied for this: a picture's answer wakes the client several times anyway."""
 
 
 class Answering(Protocol):
@@ -37,7 +40,11 @@ class OneWrite(asyncio.Transport):
             self._head = bytes(data)
             return
         head, self._head = self._head, None
-        self._transport.write(data if head is None else b"".join((head, data)))
+        if head is not None and len(data) >= LONG:
+            self._transport.write(head)
+        elif head is not None:
+            data = b"".join((head, data))
+        self._transport.write(data)
 
     def is_closing(self) -> bool:
         """The connection is on its way down."""

@@ -70,6 +70,19 @@ async def test_answer_is_one_write() -> None:
     assert body == b"boar:1"
 
 
+async def test_long_answer_is_not_copied() -> None:
+    picture = bytes(1 << 20)
+    start = {
+        "type": "http.response.start",
+        "status": 200,
+        "headers": [(b"content-length", b"%d" % len(picture))],
+    }
+    head, body = await told(answering(picture, start=start))
+
+    assert head.endswith(b"\r\n\r\n")
+    assert body is picture
+
+
 async def test_answer_in_pieces_is_sent_as_they_come() -> None:
     first, second = await told(answering(b"boar", b":1"))
 
