@@ -15,6 +15,7 @@ from support.pictures import MEDIA_TYPES
 from support.server import test_settings, threaded_server
 from torchvision.transforms import v2
 
+from app.bundles.repository import Bundle
 from app.checkpoints.weights import read_weights
 from app.nets.servable import load_servable
 
@@ -23,13 +24,19 @@ ACCEPTED = ["application/json", "image/jpeg", "image/png", "image/webp", "applic
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory, carcass_photographs: list[Path]) -> Iterator[str]:
-    """Both models; the carcass model's weights are random with a fixed seed."""
+def carcass_model(tmp_path_factory: pytest.TempPathFactory, carcass_photographs: list[Path]) -> Bundle:
+    """Its weights are random."""
     root = tmp_path_factory.mktemp("models")
-    shutil.copytree(DEMO, root / "carcass-demo")
-    write_random_bundle(
+    return write_random_bundle(
         root, name="pig-sex", architecture="resnet50", head=CARCASS_HEAD, steps=CARCASS, seed=7
     )
+
+
+@pytest.fixture(scope="module")
+def server(carcass_model: Bundle) -> Iterator[str]:
+    """Both models."""
+    root = carcass_model.weights_path.parents[2]
+    shutil.copytree(DEMO, root / "carcass-demo")
     with threaded_server(test_settings(root)) as url:
         yield url
 
@@ -81,13 +88,10 @@ def test_carcass_model_sees_the_bottom_right_and_places_its_five_by_five_cells_t
 
 
 def test_served_probabilities_are_those_of_plain_torchvision_transforms(
-    server: str, carcass_photographs: list[Path], tmp_path: Path
+    server: str, carcass_model: Bundle, carcass_photographs: list[Path]
 ) -> None:
     """The manifest's steps and the training script's are one: resize 373 nearest, bottom-right 224, / 255."""
-    bundle = write_random_bundle(
-        tmp_path, name="pig-sex", architecture="resnet50", head=CARCASS_HEAD, steps=CARCASS, seed=7
-    )
-    servable = load_servable(bundle.network_spec, read_weights(bundle.weights_path))
+    servable = load_servable(carcass_model.network_spec, read_weights(carcass_model.weights_path))
     resize = v2.Resize((373, 373), v2.InterpolationMode.NEAREST)
     with httpx.Client(base_url=server, timeout=120, params={"model": "pig-sex", "top_k": 3}) as client:
         for path in carcass_photographs:
