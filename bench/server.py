@@ -8,7 +8,7 @@ closed loop and at ten times its capacity. In the last round also /explain besid
 memory after --requests. Writes bench/results/server.json and, from it, bench/README.md.
 
 With --side the network gets smaller pictures and costs less, as on a quicker processor: what HTTP and the rest cost
-shows then. Such results are of no real model; give them a file of their own with --results.
+shows then. Such results are of no real model, and need a --results of their own.
 """
 
 import argparse
@@ -38,6 +38,8 @@ def options() -> argparse.Namespace:
     parser.add_argument("--idle", type=float, default=30.0, help="seconds without a request")
     parser.add_argument("--side", type=int, default=SIDE, help="pixels of the network's input")
     chosen = parser.parse_args()
+    if chosen.side != SIDE and not chosen.quick and chosen.results.resolve().parent == page.RESULTS.resolve():
+        parser.error("--side: such figures are of no real model; keep them elsewhere, with --results FILE")
     if chosen.quick:
         chosen.rounds, chosen.seconds, chosen.requests, chosen.idle = 1, 3.0, 200, 5.0
         chosen.only = chosen.only or [OURS[0].name]

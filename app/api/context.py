@@ -50,7 +50,7 @@ class RequestContext:
     started: float
     """time.monotonic() when its headers were in."""
     expected_by: Deployment | None = None
-    """As the gate let it in."""
+    """The gate let it in, for there is room with this one."""
     model: str = ""
     route: str = ""
     """Where the request ended before it was routed."""

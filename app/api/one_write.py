@@ -8,7 +8,7 @@ import asyncio
 from typing import Final, Protocol
 
 LONG: Final = 1 << 16
-"""Bytes of a body that are not copied for this: a picture's answer wakes the client several times anyway."""
+"""Bytes of a body that is not copied for this."""
 
 
 class Answering(Protocol):

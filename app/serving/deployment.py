@@ -243,10 +243,8 @@ class Deployment:
     def scores(self, logits: NDArray[np.float32]) -> tuple[ClassScore, ...]:
         """All classes, the most probable first; equal logits in class order. The logits stay as they are."""
         probabilities = softmax(logits / self.bundle.manifest.calibration.temperature).tolist()
-        values, classes = logits.tolist(), self.classes
-        # Stable, as NumPy's would be, which costs as much for three classes as for a hundred.
-        order = sorted(range(len(values)), key=values.__getitem__, reverse=True)
-        return tuple([ClassScore(classes[i], i, probabilities[i], values[i]) for i in order])
+        values, order = logits.tolist(), np.argsort(-logits, kind="stable").tolist()
+        return tuple(ClassScore(self.classes[i], i, probabilities[i], values[i]) for i in order)
 
     def probability(self, logits: NDArray[np.float32], class_index: int) -> float:
         """Of one class."""

@@ -87,9 +87,8 @@ class Worker(Generic[EntryT, ResultT]):
         self._is_fallback = is_fallback
         self._latency = {PLAIN: LatencyModel(batch_sizes, runner.latency_s)}
         self._lost: str | None = None
-        self._at_work = (
-            0  # threads; each asked whether it is alive would try a lock, several times for every request
-        )
+        self._at_work = 0
+        """Threads. Thread.is_alive tries a lock, and is_alive is asked several times for every request."""
         self._clock = threading.Lock()
         self._started: deque[float] = deque()  # of the batches that run, oldest first
         self._last_end = 0.0
