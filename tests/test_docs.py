@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from app.api.explain_schemas import ExplainQuery
+from app.api.explain_query import ExplainQuery
 from app.api.problems import STATUS_BY_CODE, TITLES
 from app.api.schemas import PredictQuery
 

@@ -5,6 +5,7 @@ from dataclasses import asdict
 
 import numpy as np
 
+from app.api.explain_query import ExplainQuery
 from app.api.explain_schemas import (
     ChannelReply,
     CheckReply,
@@ -12,7 +13,6 @@ from app.api.explain_schemas import (
     ClassMapsReply,
     CoverReply,
     CurveReply,
-    ExplainQuery,
     ExplanationReply,
     FaithfulnessReply,
     FeatureMapsReply,

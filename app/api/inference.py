@@ -14,7 +14,8 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from app.api.context import RequestContext, context_of
-from app.api.explain_schemas import ExplainQuery, ExplainReply
+from app.api.explain_query import ExplainQuery
+from app.api.explain_schemas import ExplainReply
 from app.api.explaining import asked, check_one_array, check_sheet, drawn, explanation_reply, npy
 from app.api.front import Endpoint
 from app.api.leaving import unless_left

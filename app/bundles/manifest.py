@@ -15,18 +15,10 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, Strict, ValidationError, ValidationInfo, field_validator
 
 from app.bundles.files import plain_file_name
-from app.bundles.manifest_tables import (
-    HEAD_TABLES,
-    STEP_TABLES,
-    FractionBox,
-    HeadTable,
-    Line,
-    LinearHeadTable,
-    PreprocessTable,
-    Table,
-    Text,
-)
+from app.bundles.head_tables import HEAD_TABLES, HeadTable, LinearHeadTable
+from app.bundles.preprocess_tables import STEP_TABLES, PreprocessTable
 from app.bundles.problems import Keys, did_you_mean, in_one_message, listed, readable_problems
+from app.bundles.tables import FractionBox, Line, Table, Text
 from app.domain import Geometry, NetworkSpec, Normalisation, RegionOfInterest
 from app.errors import ManifestInvalid
 

@@ -6,7 +6,7 @@ values -> describe -> Manifest -> write_manifest -> text that parses back to an 
 from collections.abc import Mapping, Sequence
 
 from app.bundles.manifest import Manifest, QuantizationTable, checked_manifest
-from app.bundles.manifest_tables import PreprocessTable
+from app.bundles.preprocess_tables import PreprocessTable
 from app.bundles.toml_text import toml_key, toml_value
 from app.domain import (
     ConcatPoolHead,

@@ -14,10 +14,12 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import ConfigDict, Field, Strict, ValidationError, model_validator
 
+from app.bundles.head_tables import HeadTable, LinearHeadTable
 from app.bundles.manifest import KNOWN_KEYS as MANIFEST_KEYS
 from app.bundles.manifest import Manifest
-from app.bundles.manifest_tables import HeadTable, LinearHeadTable, PreprocessTable, Table
+from app.bundles.preprocess_tables import PreprocessTable
 from app.bundles.problems import Keys, did_you_mean, in_one_message, listed, readable_problems
+from app.bundles.tables import Table
 from app.errors import TrainingRefused
 from app.training.presets import AUGMENTATIONS, IMAGENET_EVALUATION
 

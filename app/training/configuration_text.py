@@ -3,7 +3,7 @@
 Configuration -> write_configuration -> a text that reads back as the same
 """
 
-from app.bundles.manifest_tables import Table
+from app.bundles.tables import Table
 from app.bundles.toml_text import toml_key, toml_value
 from app.training.configuration import SECTIONS, Configuration
 
