@@ -168,13 +168,19 @@ def load_settings(**overrides: Any) -> Settings:
     """Settings from the environment, with keyword overrides on top (None means: not given).
 
     Raises:
-        SettingsInvalid: an unknown LINESIDE_ variable (with the nearest known one) or a bad value.
+        SettingsInvalid: an unknown LINESIDE_ variable (with the nearest known ones) or a bad value.
     """
     known = {PREFIX + name.upper() for name in Settings.model_fields}
     for variable in sorted(os.environ):
         if variable.startswith(PREFIX) and variable not in known:
-            near = difflib.get_close_matches(variable, known, n=1)
-            hint = f"; did you mean {near[0]}?" if near else f"; known: {', '.join(sorted(known))}"
+            # Without the prefix, which would make any two of them alike.
+            names = [name.removeprefix(PREFIX) for name in known]
+            near = difflib.get_close_matches(variable.removeprefix(PREFIX), names, cutoff=0.5)
+            hint = (
+                f"; did you mean {' or '.join(PREFIX + name for name in near)}?"
+                if near
+                else f"; known: {', '.join(sorted(known))}"
+            )
             raise SettingsInvalid(f"unknown setting {variable}{hint}")
     try:
         return Settings(**{name: value for name, value in overrides.items() if value is not None})

@@ -1,5 +1,6 @@
 """Every knob is checked, documented, and refused when it is unknown."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -9,11 +10,23 @@ from app.errors import SettingsInvalid
 from app.settings import Settings, load_settings
 
 
-def test_unknown_variable_is_refused_with_the_nearest_known_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A typing error must not silently do nothing."""
-    monkeypatch.setenv("LINESIDE_MAX_QUEUE_ENTRYS", "5")
+@pytest.mark.parametrize(
+    ("unknown", "meant"),
+    [
+        ("MAX_QUEUE_ENTRYS", "did you mean LINESIDE_MAX_QUEUE_ENTRIES"),
+        ("MODELS", "or LINESIDE_MODEL_REPOSITORY or"),
+        ("THREADS", "or LINESIDE_INFERENCE_THREADS?"),
+        ("BATCH_SIZE", "did you mean LINESIDE_BATCH_SIZES?"),
+        ("XYZ", "known: LINESIDE_BATCH_SIZES, "),
+    ],
+)
+def test_unknown_variable_is_refused_with_the_nearest_known_ones(
+    unknown: str, meant: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A typing error must not silently do nothing, nor a guess be answered with a name that only shares the prefix."""
+    monkeypatch.setenv(f"LINESIDE_{unknown}", "5")
 
-    with pytest.raises(SettingsInvalid, match="did you mean LINESIDE_MAX_QUEUE_ENTRIES"):
+    with pytest.raises(SettingsInvalid, match=re.escape(meant)):
         load_settings()
 
 
