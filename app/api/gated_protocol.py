@@ -20,13 +20,12 @@ from uvicorn.server import ServerState
 
 from app.api.context import LET_IN, LetIn
 from app.api.gate import Gate, Refusal
-from app.api.heads import Head, head_of_post
+from app.api.heads import Head, head_of_post, without_upgrade
+from app.api.lingering import LINGER_S, LingeringTransport
 from app.api.one_write import OneWrite
 from app.serving.deployment import Deployment
 
-LINGER_S = 10.0
-"""How long a client may take to send the rest of a body that nobody wants; closing earlier would cost it the answer."""
-
+POST: Final = b"POST "
 END_OF_HEAD: Final = b"\r\n\r\n"
 LONGEST_HEAD: Final = 1 << 13
 """Bytes of a head that are waited for; a longer one is uvicorn's."""
@@ -43,6 +42,8 @@ class GatedProtocol(HttpToolsProtocol):
     _has_refused = False
     _is_amid = False
     """Of a request that is uvicorn's: its head has begun and its body is not over."""
+    _is_in_head = False
+    """And its head is not over."""
     _held = b""
     """The beginning of a head; or what had come of a request by the time that it began to wait for its turn."""
     _let_in: LetIn | None = None
@@ -52,6 +53,8 @@ class GatedProtocol(HttpToolsProtocol):
     _closes = False
     """Once that body is over."""
     _linger: asyncio.TimerHandle | None = None
+    _head_timer: asyncio.TimerHandle | None = None
+    """Runs while a head is waited for that has begun."""
     _is_unread = False
     """The client does not read what it is told."""
     _is_deaf = False
@@ -69,6 +72,8 @@ class GatedProtocol(HttpToolsProtocol):
         self.server_state = server_state
         self.app_state = app_state
         self._gate: Gate | None = app_state.get("gate")
+        self._unanswered: list[Any] = []
+        """uvicorn's cycles, the oldest first; it marks only the newest where the client leaves."""
 
     @property
     def is_silent(self) -> bool:
@@ -77,11 +82,14 @@ class GatedProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Wait for a request."""
-        self.transport = transport
+        self.transport = self._lingering = LingeringTransport(transport, self.loop, self._is_owed)
         self.server_state.connections.add(self)
+        self._await_request()
 
     def data_received(self, data: bytes) -> None:
         """Hear refused requests out; whatever else it is, uvicorn hears."""
+        if self.transport.is_closing():
+            return
         data, self._held, at = self._held + data, b"", 0
         while at < len(data) and not self.transport.is_closing():
             if self._unwanted:
@@ -93,8 +101,14 @@ class GatedProtocol(HttpToolsProtocol):
                 continue
             end = self._end_of_head(data, at)
             if end is None:
+                self._forget_keep_alive()
+                self._expect_head()
                 self._held = data[at:]
                 return
+            if end:
+                self._has_head()
+                if (asked := without_upgrade(data[at:end])) != data[at:end]:
+                    data, end, at = asked + data[end:], len(asked), 0
             head = head_of_post(data[at:end]) if end else None
             verdict = self._gate.verdict(head, self._client) if self._gate and head else None
             if head is None or self._gate is None or verdict is None:
@@ -105,23 +119,28 @@ class GatedProtocol(HttpToolsProtocol):
                 return
             self._refuse(head, verdict)
             at = end
-        if self._unwanted and self._linger is None:
-            self._linger = self.loop.call_later(LINGER_S, self.transport.close)
+        if self._unwanted and self._linger is None and not self.transport.is_closing():
+            self._linger = self.loop.call_later(LINGER_S, self.transport.abort)
 
     def on_message_begin(self) -> None:
         """A request of uvicorn's has begun."""
-        self._is_amid = True
+        self._is_amid = self._is_in_head = True
         super().on_message_begin()
         if self._let_in is not None:
             self.scope["state"][LET_IN], self._let_in = self._let_in, None
 
     def on_headers_complete(self) -> None:
         """Its task begins in the next turn of the loop."""
+        self._is_in_head = False
+        self._has_head()
         before = self.cycle
         super().on_headers_complete()
+        if self.cycle is before:
+            return
+        self._unanswered = [*(cycle for cycle in self._unanswered if not cycle.response_complete), self.cycle]
         # Others are few, and the answer to a HEAD has no body that would be written.
-        if self.cycle is not before and self.scope["method"] == "POST":
-            self.cycle.transport = OneWrite(self.transport, self.cycle)
+        if self.scope["method"] == "POST":
+            self.cycle.transport = OneWrite(self.transport, self.cycle, waits=self.expect_100_continue)
 
     def on_message_complete(self) -> None:
         """The next one may be asked of the gate."""
@@ -151,27 +170,42 @@ class GatedProtocol(HttpToolsProtocol):
         self._start()
         super().shutdown()
 
+    def send_400_response(self, msg: str) -> None:
+        """What cannot be read has no end."""
+        self._is_amid = True
+        super().send_400_response(msg)
+
     def connection_lost(self, exc: Exception | None) -> None:
         """Nothing is waited for any more."""
+        self._lingering.lost()
+        self._forget_keep_alive()
         self._forget_linger()
+        self._has_head()
+        for cycle in self._unanswered:
+            if not cycle.response_complete:
+                cycle.disconnected = True
+                cycle.message_event.set()
         if self.flow is not None:
             super().connection_lost(exc)
             return
         self.server_state.connections.discard(self)
-        if self.timeout_keep_alive_task is not None:
-            self.timeout_keep_alive_task.cancel()
+
+    def _is_owed(self) -> bool:
+        """More of a request is still to come."""
+        return self._is_amid or self._unwanted > 0
 
     def _is_free(self) -> bool:
         return not self._is_amid and (self.cycle is None or self.cycle.response_complete)
 
     def _end_of_head(self, data: bytes, at: int) -> int | None:
         """Where the head ends that the gate may look at; 0: it is uvicorn's; None: it has not ended yet."""
-        if self._gate is None or not self._is_free() or not data.startswith(b"POST ", at):
+        if self._gate is None or not self._is_free():
             return 0
         end = data.find(END_OF_HEAD, at)
         if end >= 0:
             return end + len(END_OF_HEAD)
-        return None if len(data) - at < LONGEST_HEAD else 0
+        is_post = data.startswith(POST, at) or POST.startswith(data[at:])
+        return None if is_post and len(data) - at < LONGEST_HEAD else 0
 
     def _refuse(self, head: Head, refusal: Refusal) -> None:
         self._has_refused = True
@@ -185,9 +219,11 @@ class GatedProtocol(HttpToolsProtocol):
         self.transport.write(refusal.message(b"".join(more)))
         if self._is_unread:  # since an answer of the application's
             self._stop_listening()
-        self._unwanted = 0 if head.waits else head.body_length
+        self._unwanted = head.body_length
         if not self._unwanted:
             self._hear_the_next()
+        elif head.waits:
+            self.transport.close()
 
     def _stop_listening(self) -> None:
         if not self._is_deaf:
@@ -199,9 +235,12 @@ class GatedProtocol(HttpToolsProtocol):
         if self._closes:
             self.transport.close()
         else:
-            self.timeout_keep_alive_task = self.loop.call_later(
-                self.config.timeout_keep_alive, self.timeout_keep_alive_handler
-            )
+            self._await_request()
+
+    def _await_request(self) -> None:
+        self.timeout_keep_alive_task = self.loop.call_later(
+            self.config.timeout_keep_alive, self.timeout_keep_alive_handler
+        )
 
     def _await_turn(self, gate: Gate, deployment: Deployment, data: bytes) -> None:
         self._forget_keep_alive()
@@ -225,9 +264,21 @@ class GatedProtocol(HttpToolsProtocol):
             super().__init__(self.config, self.server_state, self.app_state, self.loop)
             super().connection_made(transport)
         super().data_received(data)
+        if self._is_in_head:
+            self._expect_head()
 
     def _client(self) -> tuple[str, int] | None:
         return get_remote_addr(self.transport)
+
+    def _expect_head(self) -> None:
+        """What has begun ends; however small the pieces are in which it comes."""
+        if self._head_timer is None:
+            self._head_timer = self.loop.call_later(self.config.timeout_keep_alive, self.transport.abort)
+
+    def _has_head(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
 
     def _forget_keep_alive(self) -> None:
         if self.timeout_keep_alive_task is not None:

@@ -1,9 +1,12 @@
 """The head of a POST, read without a connection's state: where a request goes, and how long its body is."""
 
+import re
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import httptools
+
+_UPGRADE: Final = re.compile(rb"(?<=\n)upgrade(?=[ \t]*:)", re.IGNORECASE)
 
 
 class Head(NamedTuple):
@@ -27,13 +30,25 @@ class Head(NamedTuple):
 class _Ears:
     """What the parser calls: without a frame of Python's for each header."""
 
-    __slots__ = ("headers", "on_header", "on_url", "urls")
+    __slots__ = ("headers", "is_last", "on_header", "on_url", "parser", "urls")
 
     def __init__(self) -> None:
         self.urls: list[bytes] = []
         self.headers: dict[bytes, bytes] = {}
         self.on_url = self.urls.append
         self.on_header = self.headers.__setitem__
+        self.is_last = True
+
+    def hear(self, data: bytes) -> None:
+        self.parser = httptools.HttpRequestParser(self)
+        try:
+            self.parser.feed_data(data)
+        finally:
+            del self.parser  # the parser holds this
+
+    def on_headers_complete(self) -> None:
+        # Later the parser has forgotten it, where there is no body.
+        self.is_last = self.parser.get_http_version() != "1.1" or not self.parser.should_keep_alive()
 
 
 def head_of_post(data: bytes) -> Head | None:
@@ -48,16 +63,29 @@ def head_of_post(data: bytes) -> Head | None:
     if not data.startswith(b"POST "):
         return None
     ears = _Ears()
-    parser = httptools.HttpRequestParser(ears)
     try:
-        parser.feed_data(data)
+        ears.hear(data)
         url = httptools.parse_url(b"".join(ears.urls))
-        path = url.path.decode("ascii")
-    except (httptools.HttpParserError, httptools.HttpParserInvalidURLError, UnicodeDecodeError):
-        return None  # an upgrade, too
-    headers = {name.lower(): value for name, value in ears.headers.items()}
+        headers = {name.lower(): value for name, value in ears.headers.items()}
+        length = int(headers.get(b"content-length", b"0"))
+        path = (url.path or b"").decode("ascii")
+    except (
+        httptools.HttpParserError,
+        httptools.HttpParserInvalidURLError,
+        httptools.HttpParserUpgrade,
+        ValueError,
+    ):
+        return None
     if b"transfer-encoding" in headers:
         return None
-    length = int(headers.get(b"content-length", b"0"))
-    is_last = b"close" in headers.get(b"connection", b"").lower() or parser.get_http_version() != "1.1"
-    return Head(path, url.query or b"", headers, length, is_last)
+    return Head(path, url.query or b"", headers, length, ears.is_last)
+
+
+def without_upgrade(data: bytes) -> bytes:
+    """A head whose client gets its answer in HTTP/1.1, whatever else it offers to speak.
+
+    Java's HttpClient offers HTTP/2 with every request by default, its body behind it; httptools takes what follows such a
+    head for the other protocol. A server may ignore the offer (RFC 9110, 7.8). The header gets another name, not removed,
+    so that a line which continues it continues no other.
+    """
+    return _UPGRADE.sub(b"x-upgrade", data)

@@ -1,4 +1,4 @@
-"""An answer's head goes out with the first of its body, unless that is long.
+"""An answer's head goes out with the first of its body, unless that is long; and says that the connection ends where it must.
 
 uvicorn writes them one after the other, and uvloop hands each to the kernel at once: the client would be woken twice,
 the first time for nothing, and takes the core meanwhile where it shares one with the server.
@@ -7,6 +7,7 @@ the first time for nothing, and takes the core meanwhile where it shares one wit
 import asyncio
 from typing import Final, Protocol
 
+CRLF: Final = b"\r\n"
 LONG: Final = 1 << 16
 """Bytes of a body that is not copied for this."""
 
@@ -16,6 +17,8 @@ class Answering(Protocol):
 
     response_started: bool
     """Its head was written, or is just now."""
+    keep_alive: bool
+    """The connection goes on after it."""
 
 
 class OneWrite(asyncio.Transport):
@@ -24,20 +27,28 @@ class OneWrite(asyncio.Transport):
     Args:
         transport: the connection's.
         cycle: what writes; its body must be written, be it empty, or the transport closed.
+        waits: the client sends its body once it is told to go on. Where it never is, it may send it or not, and nobody
+            could tell what follows on that connection.
     """
 
-    def __init__(self, transport: asyncio.Transport, cycle: Answering) -> None:
+    def __init__(self, transport: asyncio.Transport, cycle: Answering, *, waits: bool = False) -> None:
         super().__init__()
         self._transport = transport
         self._cycle = cycle
+        self._waits = waits
         self._head: bytes | None = None
         self._has_had_head = False
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Keep the head until the next comes."""
-        if self._cycle.response_started and not self._has_had_head:
+        if not self._cycle.response_started:
+            self._waits = False  # "100 Continue"
+        elif not self._has_had_head:
             self._has_had_head = True
             self._head = bytes(data)
+            if self._waits and self._cycle.keep_alive:
+                self._cycle.keep_alive = False
+                self._head = self._head[: -len(CRLF)] + b"connection: close" + CRLF + CRLF
             return
         head, self._head = self._head, None
         if head is not None and len(data) >= LONG:

@@ -8,11 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 import pytest
-import uvicorn
 from support.full_server import gate_before, head
+from support.wire import Wire
 
 from app.api.context import LET_IN
-from app.api.gated_protocol import GatedProtocol
 from app.errors import QueueFull
 from app.serving import crowds
 from app.serving.deployment import Deployment
@@ -39,34 +38,6 @@ class Door:
 
 
 @dataclass
-class Connection:
-    """A transport, and what its client was told."""
-
-    protocol: GatedProtocol
-    told: bytes = b""
-    is_reading: bool = True
-    is_closed: bool = False
-
-    def write(self, data: bytes) -> None:
-        self.told += data
-
-    def pause_reading(self) -> None:
-        self.is_reading = False
-
-    def resume_reading(self) -> None:
-        self.is_reading = True
-
-    def is_closing(self) -> bool:
-        return self.is_closed
-
-    def close(self) -> None:
-        self.is_closed = True
-
-    def get_extra_info(self, _name: str) -> None:
-        return None
-
-
-@dataclass
 class Site:
     """A server without sockets; the application takes a place as its first step, as the routes do."""
 
@@ -77,8 +48,6 @@ class Site:
     bodies: list[int] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.config = uvicorn.Config(self.app, interface="asgi3")
-        self.config.load()
         self.state = {"gate": gate_before(self.door)}
 
     async def app(self, scope: Any, receive: Any, send: Any) -> None:
@@ -93,11 +62,9 @@ class Site:
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
         await send({"type": "http.response.body", "body": b""})
 
-    def connect(self, *, sends: bytes) -> Connection:
-        protocol = GatedProtocol(self.config, uvicorn.server.ServerState(), self.state)
-        connection = Connection(protocol)
-        protocol.connection_made(cast("asyncio.Transport", connection))
-        protocol.data_received(sends)
+    def connect(self, *, sends: bytes) -> Wire:
+        connection = Wire(self.app, self.state)
+        connection.protocol.data_received(sends)
         self.said.append("refused" if connection.told else "waits" if not connection.is_reading else "let in")
         return connection
 

@@ -4,11 +4,11 @@ import asyncio
 import re
 import socket
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
-import uvicorn
 from support.full_server import FullDoor, connected, full_server, gate_before, head, until_closed
+from support.wire import Wire
 
 from app.api import gated_protocol
 
@@ -59,6 +59,7 @@ def test_every_request_of_a_connection_is_heard_however_it_is_cut(
         b"POST /predict\xc3\xa9 HTTP/1.1",
         b"POST predict HTTP/1.1",
         b"POST /predict HTTP/9.1",
+        b"POST http://x HTTP/1.1",
         b"POST /predict HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2",
         b"POST /predict HTTP/1.1\r\nContent-Length: -1",
         b"POST /predict HTTP/1.1\r\nContent-Length: 1" + b"0" * 30,
@@ -84,51 +85,24 @@ def test_no_head_ends_but_with_two_line_ends(repository: Path, end: bytes) -> No
     assert answered.count(b"HTTP/1.1 ") == 1
 
 
-class DeafClient:
-    """A transport whose client reads nothing until `read_all`; as the loop's, it holds 64 KiB before it complains."""
+class DeafClient(Wire):
+    """Reads nothing until `read_all`; as the loop's transport, it holds 64 KiB before it complains."""
 
-    def __init__(self, protocol: asyncio.Protocol) -> None:
-        self.protocol = protocol
-        self.told = b""
-        self.left = 0
+    def __init__(self, app: Any) -> None:
+        super().__init__(app, {"gate": gate_before(FullDoor())})
         self.is_full = asyncio.Event()
-        self.is_reading = True
 
     def write(self, data: bytes) -> None:
-        self.told += data
-        self.left += len(data)
-        if self.left > 1 << 16 and not self.is_full.is_set():
+        super().write(data)
+        self.unsent += len(data)
+        if self.unsent > 1 << 16 and not self.is_full.is_set():
             self.is_full.set()
             self.protocol.pause_writing()
 
     def read_all(self) -> None:
-        self.left = 0
+        self.unsent = 0
         self.is_full.clear()
         self.protocol.resume_writing()
-
-    def pause_reading(self) -> None:
-        self.is_reading = False
-
-    def resume_reading(self) -> None:
-        self.is_reading = True
-
-    def is_closing(self) -> bool:
-        return False
-
-    def get_extra_info(self, _name: str) -> None:
-        return None
-
-
-def deaf_client(app: Any) -> DeafClient:
-    """Connected to a server before whose door nobody gets in."""
-    config = uvicorn.Config(app)
-    config.load()
-    protocol = gated_protocol.GatedProtocol(
-        config, uvicorn.server.ServerState(), {"gate": gate_before(FullDoor())}
-    )
-    client = DeafClient(protocol)
-    protocol.connection_made(cast("asyncio.Transport", client))
-    return client
 
 
 async def answers_at_length(_scope: object, _receive: object, send: Any) -> None:
@@ -139,8 +113,8 @@ async def answers_at_length(_scope: object, _receive: object, send: Any) -> None
 
 async def test_who_never_reads_the_refusals_is_not_heard_until_it_does() -> None:
     """Else the answers would pile up in the server's memory. No socket: kernels differ in what they hold."""
-    client = deaf_client(answers_at_length)
-    while client.is_reading and len(client.told) < 1 << 20:
+    client = DeafClient(answers_at_length)
+    while client.is_reading and client.unsent < 1 << 20:
         client.protocol.data_received(head(b"Content-Length: 0"))
     was_reading = client.is_reading
     client.read_all()
@@ -153,7 +127,7 @@ async def test_who_never_reads_the_refusals_is_not_heard_until_it_does() -> None
 
 async def test_who_does_not_read_an_answer_is_told_one_refusal_more() -> None:
     """The answer filled what the connection holds while the application wrote it; nobody says so again."""
-    client = deaf_client(answers_at_length)
+    client = DeafClient(answers_at_length)
     client.protocol.data_received(b"GET /models HTTP/1.1\r\nHost: x\r\n\r\n")
     async with asyncio.timeout(30):
         await client.is_full.wait()

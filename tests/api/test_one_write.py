@@ -1,52 +1,34 @@
 """What a client is told comes whole: an answer's head with the first of its body, and nothing is kept back."""
 
 import asyncio
-from typing import Any, cast
+from typing import Any
 
 import pytest
-import uvicorn
-
-from app.api.gated_protocol import GatedProtocol
+from support.wire import Wire
 
 START = {"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"6")]}
 
 
-class Wire:
-    """A transport that remembers every write."""
+class ClosedWire(Wire):
+    """Tells when it is closed."""
 
-    def __init__(self) -> None:
-        self.writes: list[bytes] = []
-        self.is_closed = asyncio.Event()
-
-    def write(self, data: bytes) -> None:
-        self.writes.append(data)
-
-    def is_closing(self) -> bool:
-        return self.is_closed.is_set()
+    def __init__(self, app: Any) -> None:
+        super().__init__(app, {})
+        self.closed = asyncio.Event()
 
     def close(self) -> None:
-        self.is_closed.set()
-
-    def pause_reading(self) -> None:
-        """It hears all there is."""
-
-    resume_reading = pause_reading
-
-    def get_extra_info(self, _name: str) -> None:
-        return None
+        super().close()
+        self.closed.set()
 
 
 async def told(app: Any, *headers: bytes) -> list[bytes]:
     """The writes to a client that asks once and takes one answer."""
-    config = uvicorn.Config(app, interface="asgi3", log_config=None)
-    config.load()
-    protocol, wire = GatedProtocol(config, uvicorn.server.ServerState(), {}), Wire()
-    protocol.connection_made(cast("asyncio.Transport", wire))
+    wire = ClosedWire(app)
     lines = [b"POST /predict HTTP/1.1", b"Host: x", b"Connection: close", b"Content-Length: 3", *headers]
-    protocol.data_received(b"\r\n".join(lines) + b"\r\n\r\nabc")
+    wire.protocol.data_received(b"\r\n".join(lines) + b"\r\n\r\nabc")
     async with asyncio.timeout(30):
-        await wire.is_closed.wait()
-    protocol.connection_lost(None)
+        await wire.closed.wait()
+    wire.protocol.connection_lost(None)
     return wire.writes
 
 
