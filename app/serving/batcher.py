@@ -14,7 +14,6 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
 from typing import Generic
 
 from app.errors import (
@@ -93,6 +92,11 @@ class Batcher(Generic[EntryT, ResultT]):
         return self._capacity.entries
 
     @property
+    def departures(self) -> int:
+        """Places that were given back so far."""
+        return self._capacity.departures
+
+    @property
     def is_alive(self) -> bool:
         """Whether any worker takes batches."""
         return bool(self._living())
@@ -119,7 +123,7 @@ class Batcher(Generic[EntryT, ResultT]):
             lane: of the entry to come.
 
         Returns:
-            The place, for `submit`; whoever takes it releases it.
+            The place, for `submit`, which gives it back; whoever takes it and submits nothing releases it.
 
         Raises:
             ShuttingDown: the batcher is closing.
@@ -170,7 +174,8 @@ class Batcher(Generic[EntryT, ResultT]):
             byte_count: memory it holds, for the bound.
             deadline: time.monotonic() after which nobody wants the answer.
             lane: what it may be batched with.
-            place: reserved before and still held by the caller; without one, it is taken and released here.
+            place: reserved before, for this entry; None: taken now. Free again with the outcome: what its caller still
+                does with the answer is no work of this queue.
 
         Raises:
             QueueFull, ShuttingDown, NotReady: refused, at once; NotReady also when the last device was lost before
@@ -181,7 +186,7 @@ class Batcher(Generic[EntryT, ResultT]):
         now = time.monotonic()
         if deadline <= now:
             raise DeadlineExceeded("the deadline had passed before the picture could be queued")
-        with self.reserve(deadline, lane) if place is None else nullcontext(place) as held:
+        with self.reserve(deadline, lane) if place is None else place as held:
             held.grow(byte_count)
             loop = asyncio.get_running_loop()
             waiting = Waiting[EntryT, ResultT](entry, lane, deadline, now, loop.create_future())

@@ -140,6 +140,11 @@ class Deployment:
         return self._batcher.entry_count
 
     @property
+    def departures(self) -> int:
+        """As Batcher.departures."""
+        return self._batcher.departures
+
+    @property
     def device(self) -> str:
         """Those that answer now, such as `cuda:0, cuda:1`."""
         return living_names(self._batcher.states())
@@ -232,7 +237,7 @@ class Deployment:
     async def infer(
         self, pixels: Pixels, deadline: float, place: Hold | None = None, *, probe: Probe | None = None
     ) -> Inference:
-        """Queue one image of the model's size; errors as Batcher.submit."""
+        """Queue one image of the model's size; the place and errors as Batcher.submit."""
         lane = PLAIN if probe is None else self._lane(probe)
         return await self._answered(Entry(pixels, lane, probe), deadline, place)
 

@@ -26,7 +26,7 @@ class Ticket:
     hold: Hold
     """Its share of the server's memory."""
     place: Hold
-    """Its place in the model's queue, taken before its body was read."""
+    """Its place in the model's queue, taken before its body was read; free again once the network saw the picture."""
 
     def __enter__(self) -> Self:
         return self

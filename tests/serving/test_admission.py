@@ -34,6 +34,10 @@ class Model:
         self.reserve = self.batcher.reserve
         self.refusal = self.batcher.refusal
 
+    @property
+    def departures(self) -> int:
+        return self.batcher.departures
+
 
 @dataclass
 class Server:
@@ -116,6 +120,21 @@ async def test_whoever_was_told_that_there_is_room_is_not_asked_for_its_time_aga
             one.admit("one", within_s=0.3, is_expected=False)
         for waiting in calls:
             waiting.cancel()
+
+
+@pytest.mark.parametrize("has_place", [True, False])
+async def test_place_that_a_queue_was_given_back_is_a_departure(*, has_place: bool) -> None:
+    """Who was told "full" a moment ago finds room, although nobody has left the server."""
+    async with server(max_entries=2) as one:
+        model, now = one.models["one"], time.monotonic()
+        model.device.let_go()
+        with one.admission.admit("id", model="one", version=None, started=now, deadline=now + 60) as ticket:
+            before = one.admission.departures
+            place = ticket.place if has_place else None  # the further pictures of a check have none
+            await model.batcher.submit(1, byte_count=1, deadline=now + 60, place=place)
+
+            assert one.admission.departures == before + 1
+            assert model.batcher.entry_count == (0 if has_place else 1)
 
 
 async def test_nobody_finds_room_where_the_door_is_closed() -> None:

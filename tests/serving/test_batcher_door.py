@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 from support.devices import Device, call, queued, running_batcher
 
-from app.errors import DeadlineExceeded, QueueFull
+from app.errors import DeadlineExceeded, InferenceFailed, QueueFull
 from app.serving.batcher import Batcher
 from app.serving.line import Lane
 from app.serving.worker import Runner
@@ -126,13 +126,50 @@ async def test_queue_has_work_while_a_batch_is_left_behind_those_that_run() -> N
     assert await batcher.close(timeout_s=5)
 
 
-async def test_place_counts_from_its_reservation_and_comes_free_when_released() -> None:
-    """A request that still uploads is ahead of the next one; its own submission needs no second place."""
+async def test_place_counts_from_its_reservation_and_comes_free_with_its_outcome() -> None:
+    """A request that still uploads is ahead of the next one; one that is still drawn is not."""
     async with running_batcher(Device(), max_entries=1) as batcher:
         with batcher.reserve(time.monotonic() + 5) as place:
             with pytest.raises(QueueFull):
                 batcher.reserve(time.monotonic() + 5)
             answer = await batcher.submit(3, byte_count=10, deadline=time.monotonic() + 5, place=place)
+            count_with_the_answer = batcher.entry_count
+            batcher.reserve(time.monotonic() + 5).release()
 
         assert answer.result == 6
+        assert count_with_the_answer == 0
         assert batcher.entry_count == 0
+
+
+async def test_place_comes_free_with_an_error_as_well() -> None:
+    """Its holder may go on with something else."""
+    async with running_batcher(Device(), max_entries=1) as batcher:
+        with batcher.reserve(time.monotonic() + 5) as place:
+            with pytest.raises(InferenceFailed):
+                await batcher.submit(-1, byte_count=10, deadline=time.monotonic() + 5, place=place)
+
+            assert batcher.entry_count == 0
+
+
+async def test_nobody_waits_for_those_whose_answers_are_out() -> None:
+    """Twenty that were answered, each still held by its request: an entry that comes now runs at once."""
+
+    def run(entries: Sequence[int]) -> Sequence[int]:
+        time.sleep(0.02)
+        return entries
+
+    runner = Runner("cpu", run, {1: 0.02})
+    batcher = Batcher[int, int]("test", [runner], batch_sizes=[1], max_entries=99, max_bytes=9999)
+    batcher.start()
+    places = [batcher.reserve(None) for _ in range(20)]
+    refusal_before = batcher.refusal(time.monotonic() + 0.3)
+    await asyncio.gather(
+        *(
+            batcher.submit(n, byte_count=1, deadline=time.monotonic() + 30, place=place)
+            for n, place in enumerate(places)
+        )
+    )
+
+    assert isinstance(refusal_before, QueueFull)
+    assert batcher.refusal(time.monotonic() + 0.3) is None
+    assert await batcher.close(timeout_s=5)
