@@ -26,6 +26,10 @@ ResultT = TypeVar("ResultT")
 AHEAD: Final = 2
 """Jobs' usual time for which a model must have work: the next picture may be a slow one."""
 
+LOOK_AGAIN_S: Final = 0.02
+"""How often jobs that wait are looked at while no thread ends one, as where each has a picture that takes a second. When a
+model counts as short it has work left for two batches. A look takes the event loop some 10 us."""
+
 
 class Consumer(Protocol):
     """Who takes what such a thread made."""
@@ -58,6 +62,8 @@ class ImageThreads:
         self._busy = 0
         self._idle = 0
         self._pace = LatencyModel([1])
+        self._next_look: asyncio.TimerHandle | None = None
+        """Set while anything waits; the event loop's."""
         self._is_closed = False
         self._threads: list[threading.Thread] = []
 
@@ -78,6 +84,8 @@ class ImageThreads:
                 raise ShuttingDown("the server is shutting down; try another")
             self._waiting.setdefault(consumer, deque()).append(job)
             self._wake_another()
+        if self._next_look is None:
+            self._next_look = asyncio.get_running_loop().call_later(LOOK_AGAIN_S, self._look_again)
         try:
             result: ResultT = await job.outcome
         finally:
@@ -95,6 +103,18 @@ class ImageThreads:
             for line in self._waiting.values():
                 for job in line:
                     job.outcome.cancel()
+
+    def _look_again(self) -> None:
+        """Models run short as time passes, and nobody tells: whoever leaves a queue would have to, thousands a second.
+
+        On the event loop, for a thread that looked would take the interpreter from it.
+        """
+        self._next_look = None
+        with self._changed:
+            if self._is_closed or not self._waiting:
+                return
+            self._wake_another()
+        self._next_look = asyncio.get_running_loop().call_later(LOOK_AGAIN_S, self._look_again)
 
     # --- under the lock ------------------------------------------------------------------------------
 

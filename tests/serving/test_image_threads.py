@@ -7,9 +7,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import pytest
+from support.devices import Device, call, queued
 
 from app.errors import ShuttingDown
+from app.serving.batcher import Batcher
 from app.serving.image_threads import ImageThreads
+from app.serving.worker import Runner
 
 
 @dataclass(eq=False)
@@ -117,6 +120,57 @@ async def test_second_thread_joins_when_the_model_runs_short(two: ImageThreads) 
         work.may_end.set()
 
     assert len({await task for task in tasks}) == 2
+
+
+@pytest.mark.parametrize("warmed", [0, 2])
+async def test_thread_joins_as_the_model_runs_short_although_none_ends_its_job(
+    two: ImageThreads, warmed: int
+) -> None:
+    """One picture that takes for ever holds up nobody, whether the other thread is idle or was never started."""
+    model, slow, small = Model(is_supplied=True), Work(), [Work() for _ in range(3)]
+    before = [Work() for _ in range(warmed)]
+    tasks = [begin(two, work) for work in before]
+    await until(lambda: all(work.begun.is_set() for work in before))
+    for work in (*before, *small):
+        work.may_end.set()
+    await asyncio.gather(*tasks)
+    held = begin(two, slow, model)
+    await until(slow.begun.is_set)
+    tasks = [begin(two, work, model) for work in small]
+    has_one_begun = await asyncio.to_thread(small[0].begun.wait, 0.2)
+    model.is_supplied = False
+    async with asyncio.timeout(10):
+        names = {await task for task in tasks}
+
+    assert not has_one_begun
+    assert not held.done()
+    slow.may_end.set()
+    assert await held not in names
+
+
+async def test_picture_is_decoded_beside_a_slow_one_once_the_queue_is_empty(two: ImageThreads) -> None:
+    """The engine has answered all that was decoded."""
+    device, slow, small = Device(held=True), Work(), Work()
+    runner = Runner("cpu", device.run, {1: 0.1})
+    batcher = Batcher[int, int]("test", [runner], batch_sizes=[1], max_entries=99, max_bytes=9999)
+    batcher.start()
+    calls = [call(batcher, n) for n in range(1, 9)]
+    await queued(batcher, 8)
+    held = asyncio.create_task(two.run(slow, consumer=batcher))
+    await until(slow.begun.is_set)
+    waiting = asyncio.create_task(two.run(small, consumer=batcher))
+    began_before = await asyncio.to_thread(small.begun.wait, 0.2)
+    device.let_go()
+    await asyncio.gather(*calls)
+    small.may_end.set()
+    async with asyncio.timeout(10):
+        await waiting
+
+    assert not began_before
+    assert not held.done()
+    slow.may_end.set()
+    await held
+    assert await batcher.close(timeout_s=5)
 
 
 async def test_who_leaves_before_it_began_takes_it_back(two: ImageThreads) -> None:
