@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
-from app.errors import NotReady
+from app.errors import NotReady, ShuttingDown
 
 EntryT = TypeVar("EntryT")
 ResultT = TypeVar("ResultT")
@@ -87,6 +87,7 @@ class Line(Generic[EntryT, ResultT]):
         self._waiting: deque[Waiting[EntryT, ResultT]] = deque()
         self._running: Counter[Taker[EntryT, ResultT]] = Counter()
         self._is_closing = False
+        self._has_ended = False
         self._abandoned: str | None = None
 
     @property
@@ -99,8 +100,11 @@ class Line(Generic[EntryT, ResultT]):
 
         Raises:
             NotReady: there is nobody left to take it.
+            ShuttingDown: it came after all was done and takers ended.
         """
         with self._changed:
+            if self._has_ended:
+                raise ShuttingDown("the server is shutting down; try another")
             if self._abandoned is not None:
                 raise NotReady(self._abandoned)
             self._waiting.append(waiting)
@@ -133,6 +137,7 @@ class Line(Generic[EntryT, ResultT]):
                     return batch
                 # What runs elsewhere may come back, if a device is lost.
                 if self._is_closing and not self._waiting and not self._running.total():
+                    self._has_ended = True
                     return None
                 self._changed.wait()
             return None

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 from support.devices import Device, call, queued, running_batcher
 
-from app.errors import DeadlineExceeded, InferenceFailed, QueueFull
+from app.errors import DeadlineExceeded, InferenceFailed, QueueFull, ShuttingDown
 from app.serving.batcher import Batcher
 from app.serving.line import Lane
 from app.serving.worker import Runner
@@ -173,3 +173,35 @@ async def test_nobody_waits_for_those_whose_answers_are_out() -> None:
     assert isinstance(refusal_before, QueueFull)
     assert batcher.refusal(time.monotonic() + 0.3) is None
     assert await batcher.close(timeout_s=5)
+
+
+async def test_entry_that_comes_after_the_end_is_refused_at_once() -> None:
+    """Its place was taken before; nobody is left to run it, and it does not wait for its deadline."""
+    async with running_batcher(Device()) as batcher:
+        place = batcher.reserve(None)
+        assert await batcher.close(timeout_s=5)
+
+        async with asyncio.timeout(10):
+            with pytest.raises(ShuttingDown):
+                await batcher.submit(1, byte_count=1, deadline=time.monotonic() + 30, place=place)
+        assert batcher.entry_count == 0
+
+
+async def test_entry_whose_place_was_taken_before_the_end_is_answered_while_others_run() -> None:
+    """Closing refuses new ones; those who were let in find the workers still there."""
+    device = Device(held=True)
+    async with running_batcher(device) as batcher:
+        running = call(batcher, 1)
+        await device.entered()
+        place = batcher.reserve(None)
+        closing = asyncio.create_task(batcher.close(timeout_s=20))
+        while batcher.refusal(None) is None:  # noqa: ASYNC110 - the line says so, no event
+            await asyncio.sleep(0.001)
+        late = asyncio.create_task(
+            batcher.submit(2, byte_count=1, deadline=time.monotonic() + 30, place=place)
+        )
+        await asyncio.sleep(0)
+        device.let_go()
+
+        assert [(await one).result for one in (running, late)] == [2, 4]
+        assert await closing
