@@ -132,7 +132,7 @@ async def explain(request: Request, query: Annotated[ExplainQuery, Query()]) -> 
     settings: Settings = request.app.state.settings
     service: Service = request.app.state.service
     context = context_of(request)
-    kind = preferred(request.headers.get("accept"), (JSON, *PICTURES, NPY))
+    kind = preferred(",".join(request.headers.getlist("accept")), (JSON, *PICTURES, NPY))
     picture_kind = kind if kind in PICTURES else f"image/{query.format}"
     style = drawn(query, cast("MediaType", picture_kind), max_side_px=settings.max_overlay_side_px)
     with _admit(service, settings, context, query) as ticket:

@@ -5,13 +5,17 @@ from collections.abc import Sequence
 from app.errors import InvalidRequest
 
 
-def preferred(accept: str | None, offered: Sequence[str]) -> str:
+def preferred(accept: str, offered: Sequence[str]) -> str:
     """The offered type with the highest weight; among equals the one named most exactly, then the first offered.
+
+    Args:
+        accept: all lines of the header, with commas between; empty: anything will do.
+        offered: where anything will do, the first is given.
 
     Raises:
         InvalidRequest: none is acceptable; the message lists what is offered.
     """
-    if accept is None or not accept.strip():
+    if not accept.strip():
         return offered[0]
     ranges = [_media_range(part) for part in accept.split(",")]
     best, best_rank = "", (0.0, 0)

@@ -129,6 +129,14 @@ def test_accept_is_weighed_as_the_rfc_says(client: httpx.Client, accept: str, ex
     assert response.headers["content-type"] == expected
 
 
+def test_lines_of_accept_are_one_list(client: httpx.Client) -> None:
+    """Java and some proxies write one for each type."""
+    lines = [("Accept", "text/html"), ("Accept", "image/png;q=0.5"), ("Accept", "image/webp;q=0.9")]
+    response = client.post("/explain", content=picture_file(1), headers=lines)
+
+    assert (response.status_code, response.headers["content-type"]) == (200, "image/webp")
+
+
 @pytest.mark.parametrize("target", ["sow", "3", "-1", "²"])
 def test_unknown_class_lists_those_that_exist(client: httpx.Client, target: str) -> None:
     """422 unknown_class."""
