@@ -53,8 +53,12 @@ class GatedProtocol(HttpToolsProtocol):
     _closes = False
     """Once that body is over."""
     _linger: asyncio.TimerHandle | None = None
-    _head_timer: asyncio.TimerHandle | None = None
-    """Runs while a head is waited for that has begun."""
+    _head_since: float | None = None
+    """time.monotonic() of the first of a head that is not over; of a connection that has said nothing yet, its own."""
+    _orderly: LingeringTransport | None = None
+    """The connection as uvicorn has it, and whoever closes it amid something."""
+    _unanswered: tuple[Any, ...] = ()
+    """uvicorn's cycles, the oldest first; it marks only the newest where the client leaves."""
     _is_unread = False
     """The client does not read what it is told."""
     _is_deaf = False
@@ -72,8 +76,6 @@ class GatedProtocol(HttpToolsProtocol):
         self.server_state = server_state
         self.app_state = app_state
         self._gate: Gate | None = app_state.get("gate")
-        self._unanswered: list[Any] = []
-        """uvicorn's cycles, the oldest first; it marks only the newest where the client leaves."""
 
     @property
     def is_silent(self) -> bool:
@@ -82,9 +84,9 @@ class GatedProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Wait for a request."""
-        self.transport = self._lingering = LingeringTransport(transport, self.loop, self._is_owed)
+        self.transport = transport
+        self._head_since = time.monotonic()
         self.server_state.connections.add(self)
-        self._await_request()
 
     def data_received(self, data: bytes) -> None:
         """Hear refused requests out; whatever else it is, uvicorn hears."""
@@ -105,11 +107,13 @@ class GatedProtocol(HttpToolsProtocol):
                 self._expect_head()
                 self._held = data[at:]
                 return
+            head = None
             if end:
-                self._has_head()
-                if (asked := without_upgrade(data[at:end])) != data[at:end]:
-                    data, end, at = asked + data[end:], len(asked), 0
-            head = head_of_post(data[at:end]) if end else None
+                self._head_since = None
+                asked = data[at:end]
+                if (plain := without_upgrade(asked)) is not asked:
+                    data, at, end = plain + data[end:], 0, len(plain)
+                head = head_of_post(plain)
             verdict = self._gate.verdict(head, self._client) if self._gate and head else None
             if head is None or self._gate is None or verdict is None:
                 self._pass_on(data[at:] if at else data)
@@ -132,12 +136,12 @@ class GatedProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Its task begins in the next turn of the loop."""
         self._is_in_head = False
-        self._has_head()
+        self._head_since = None
         before = self.cycle
         super().on_headers_complete()
         if self.cycle is before:
             return
-        self._unanswered = [*(cycle for cycle in self._unanswered if not cycle.response_complete), self.cycle]
+        self._unanswered = (*(one for one in self._unanswered if not one.response_complete), self.cycle)
         # Others are few, and the answer to a HEAD has no body that would be written.
         if self.scope["method"] == "POST":
             self.cycle.transport = OneWrite(self.transport, self.cycle, waits=self.expect_100_continue)
@@ -146,6 +150,19 @@ class GatedProtocol(HttpToolsProtocol):
         """The next one may be asked of the gate."""
         self._is_amid = False
         super().on_message_complete()
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Nothing more was asked."""
+        self._be_orderly()
+        super().timeout_keep_alive_handler()
+
+    def hang_up_if_silent(self, now: float) -> None:
+        """Where no head has come for longer than a connection may be idle; asked from time to time.
+
+        A timer for each connection would take a flood's time, and one that is wound up by each piece of a head never ends.
+        """
+        if self._head_since is not None and now - self._head_since > self.config.timeout_keep_alive:
+            self.transport.abort()
 
     def pause_writing(self) -> None:
         """The client does not read: uvicorn makes the application wait, the gate stops listening."""
@@ -167,6 +184,7 @@ class GatedProtocol(HttpToolsProtocol):
 
     def shutdown(self) -> None:
         """The server is on its way down, but whoever waits for its turn was let in."""
+        self._be_orderly()
         self._start()
         super().shutdown()
 
@@ -177,10 +195,10 @@ class GatedProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Nothing is waited for any more."""
-        self._lingering.lost()
         self._forget_keep_alive()
         self._forget_linger()
-        self._has_head()
+        if self._orderly is not None:
+            self._orderly.lost()
         for cycle in self._unanswered:
             if not cycle.response_complete:
                 cycle.disconnected = True
@@ -223,6 +241,7 @@ class GatedProtocol(HttpToolsProtocol):
         if not self._unwanted:
             self._hear_the_next()
         elif head.waits:
+            self._be_orderly()
             self.transport.close()
 
     def _stop_listening(self) -> None:
@@ -235,12 +254,9 @@ class GatedProtocol(HttpToolsProtocol):
         if self._closes:
             self.transport.close()
         else:
-            self._await_request()
-
-    def _await_request(self) -> None:
-        self.timeout_keep_alive_task = self.loop.call_later(
-            self.config.timeout_keep_alive, self.timeout_keep_alive_handler
-        )
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.config.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
 
     def _await_turn(self, gate: Gate, deployment: Deployment, data: bytes) -> None:
         self._forget_keep_alive()
@@ -260,6 +276,7 @@ class GatedProtocol(HttpToolsProtocol):
     def _pass_on(self, data: bytes) -> None:
         self._forget_keep_alive()
         if self.flow is None:
+            self._be_orderly()
             transport = self.transport  # which the constructor forgets
             super().__init__(self.config, self.server_state, self.app_state, self.loop)
             super().connection_made(transport)
@@ -271,14 +288,13 @@ class GatedProtocol(HttpToolsProtocol):
         return get_remote_addr(self.transport)
 
     def _expect_head(self) -> None:
-        """What has begun ends; however small the pieces are in which it comes."""
-        if self._head_timer is None:
-            self._head_timer = self.loop.call_later(self.config.timeout_keep_alive, self.transport.abort)
+        if self._head_since is None:
+            self._head_since = time.monotonic()
 
-    def _has_head(self) -> None:
-        if self._head_timer is not None:
-            self._head_timer.cancel()
-            self._head_timer = None
+    def _be_orderly(self) -> None:
+        """From now on a close costs nobody an answer; most connections of a flood end before that is needed."""
+        if self._orderly is None:
+            self.transport = self._orderly = LingeringTransport(self.transport, self.loop, self._is_owed)
 
     def _forget_keep_alive(self) -> None:
         if self.timeout_keep_alive_task is not None:

@@ -4,9 +4,11 @@ import asyncio
 import io
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -18,7 +20,7 @@ from support.pictures import picture_file
 from support.server import test_settings, threaded_server
 from support.wire import Wire
 
-from app.api import lingering
+from app.api import gated_protocol, lingering
 
 BODY = bytes(4_000_000)
 LENGTH = b"Content-Length: %d" % len(BODY)
@@ -163,7 +165,7 @@ async def test_answer_that_nobody_takes_is_dropped_and_one_that_is_taken_is_not(
     clock = Clock()
     wire = Wire(None, {}, loop=clock)
     wire.unsent = 100
-    wire.protocol.transport.close()
+    wire.protocol.timeout_keep_alive_handler()
     wire.unsent = 50
     clock.strike()
     is_taken = wire.is_cut_off
@@ -199,38 +201,56 @@ class Clock:
             timer.call()
 
 
+def after_a_while(wire: Wire) -> bool:
+    """Whether it is cut off once it has been silent for longer than a connection may be."""
+    wire.protocol.hang_up_if_silent(time.monotonic() + wire.protocol.config.timeout_keep_alive + 1)
+    return wire.is_cut_off
+
+
 @pytest.mark.parametrize("said", [b"", b"P", b"POST /pre", b"GET /li"])
 async def test_half_a_head_is_not_waited_for_without_end(said: bytes) -> None:
-    clock = Clock()
-    wire = Wire(None, {"gate": gate_before(FullDoor())}, loop=clock)
+    wire = Wire(None, {"gate": gate_before(FullDoor())})
     for byte in said:
         wire.protocol.data_received(bytes([byte]))
-    timers = list(clock.waiting)
-    clock.strike()
+    wire.protocol.hang_up_if_silent(time.monotonic())
+    was_cut_off = wire.is_cut_off
 
-    assert len(timers) == 1
-    assert wire.is_closed
+    assert (was_cut_off, after_a_while(wire)) == (False, True)
+
+
+@pytest.mark.parametrize("said", [head(b"Content-Length: 5"), b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"])
+async def test_who_said_what_it_wants_is_not_cut_off(said: bytes) -> None:
+    """Its body has its own time."""
+    wire = Wire(answers, {"gate": gate_before(FullDoor())})
+    wire.protocol.data_received(said)
+
+    assert not after_a_while(wire)
     wire.protocol.connection_lost(None)
 
 
-async def test_pieces_of_a_head_do_not_wind_the_timer_up_again_and_its_end_stops_it() -> None:
-    """Nor does the time that a kept connection was idle count."""
-    clock = Clock()
+async def answers(_scope: object, _receive: object, _send: Any) -> None:
+    """An application that says nothing."""
+
+
+async def test_idleness_ends_where_a_head_begins_and_its_pieces_give_it_no_more_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock, now = Clock(), 1000.0
+    monkeypatch.setattr(gated_protocol, "time", SimpleNamespace(monotonic=lambda: now))
     wire = Wire(None, {"gate": gate_before(FullDoor())}, loop=clock)
     wire.protocol.data_received(head(b"Content-Length: 0"))
-    idle = list(clock.waiting)
-    timers = []
+    idle, now = list(clock.waiting), now + 70
+    was_cut_off = []
     for piece in (b"PO", b"ST /predict HTTP/1.1\r\n", b"Content-Length: 0\r\n"):
         wire.protocol.data_received(piece)
-        timers.append(list(clock.waiting))
-    wire.protocol.data_received(b"\r\n")
+        wire.protocol.hang_up_if_silent(now)
+        was_cut_off.append(wire.is_cut_off)
+        now += 37
+    wire.protocol.hang_up_if_silent(now - 37 + 2)
 
-    assert [len(waiting) for waiting in (idle, *timers)] == [1, 1, 1, 1]
-    assert idle != timers[0] == timers[1] == timers[2]
-    assert timers[2] != clock.waiting
-    assert wire.told.count(b"HTTP/1.1 503 ") == 2
-    wire.protocol.connection_lost(None)
-    assert clock.waiting == []
+    assert (len(idle), clock.waiting) == (1, [])
+    assert was_cut_off == [False] * 3
+    assert wire.is_cut_off
 
 
 async def test_every_request_of_a_client_that_left_hears_of_it() -> None:
