@@ -1,9 +1,11 @@
 """What is known of one request from its first byte to its last, and the one place that counts and logs it.
 
 ASGI middleware: gives the request its id and clock, answers errors that nobody expected, and when the
-response is out writes one log line and updates the metrics.
+response is out writes one log line and updates the metrics. A request that outlives the drain is told so.
 """
 
+import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Callable
@@ -15,10 +17,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.api.problems import INTERNAL_DETAIL, problem
+from app.api.problems import INTERNAL_DETAIL, problem, problem_from
 from app.api.request_ids import id_among
 from app.domain import Prediction, Timings
-from app.errors import LinesideError
+from app.errors import LinesideError, ShuttingDown
 from app.metrics import Metrics
 from app.serving.deployment import Deployment
 
@@ -29,6 +31,8 @@ CLIENT_LEFT = 499
 """Logged and counted where the client left before its answer; never sent."""
 LET_IN = "let_in"
 """In a scope's state, a `LetIn`: the gate let it in."""
+IS_STOPPING = "is_stopping"
+"""In a scope's state, a function: whether the server shuts down, and cancels what is not done in time."""
 QUIET_ROUTES = frozenset({"/livez", "/readyz", "/metrics"})
 """Asked every few seconds by machines; logged only when they fail."""
 
@@ -57,6 +61,8 @@ class RequestContext:
     code: str | None = None
     timings: Timings | None = None
     status: int = 0
+    has_begun: bool = False
+    """The head of its answer is out."""
     facts: dict[str, Any] = field(default_factory=dict)
     """More for the log line."""
 
@@ -117,9 +123,14 @@ class ContextMiddleware:
                 # A status set before is the client that left: what is sent goes nowhere.
                 context.status = context.status or message["status"]
             await send(message)
+            context.has_begun = True
 
         try:
             await self._app(scope, receive, send_with_id)
+        except asyncio.CancelledError:
+            if is_stopping(scope, self._is_draining):
+                await give_up(context, scope, receive, send_with_id)
+            raise
         except Exception as error:
             response = unexpected(error, context)
             if context.status != 0:
@@ -143,6 +154,32 @@ def mark(response: Response, context: RequestContext, *, is_draining: bool) -> N
         response.headers["Connection"] = "close"
     # A status set before is the client that left: what is sent goes nowhere.
     context.status = context.status or response.status_code
+
+
+def is_stopping(scope: Scope, is_draining: Callable[[], bool]) -> bool:
+    """Whether a cancellation from outside is that of a server whose drain is over.
+
+    Our own says it; of another one it is known only that the application drains.
+    """
+    asked: Callable[[], bool] = scope["state"].get(IS_STOPPING, is_draining)
+    return asked()
+
+
+async def give_up(context: RequestContext, scope: Scope, receive: Receive, send: Send) -> None:
+    """Tell a client that its request outlived the drain; where its answer has begun, only the log and the metrics."""
+    if context.status == CLIENT_LEFT:
+        return
+    error = ShuttingDown("the server is shutting down and waits no longer; try another")
+    context.refused(error)
+    if context.has_begun:
+        return
+    response = problem_from(error, request_id=context.id)
+    context.status = 0  # of an answer that never went out
+    mark(response, context, is_draining=True)
+    # Written at once, or not at all: a client that does not read what came before would hold up the server's end.
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(0):
+            await response(scope, receive, send)
 
 
 def record(metrics: Metrics, scope: Scope, context: RequestContext) -> None:

@@ -7,6 +7,7 @@ dependencies take about as much of the event loop's time as the endpoints themse
 missing to the network. The endpoints, their queries and their errors are the same either way.
 """
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -17,9 +18,9 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.api.context import LET_IN, LetIn, RequestContext, mark, record
+from app.api.context import LET_IN, LetIn, RequestContext, give_up, is_stopping, mark, record
 from app.api.failures import answer_to
 from app.api.request_ids import id_among
 from app.metrics import Metrics
@@ -74,13 +75,22 @@ class Front:
         scope["app"] = self._app
         scope["state"]["context"] = context
         request = Request(scope, receive)
+
+        async def send_and_note(message: Message) -> None:
+            await send(message)
+            context.has_begun = True
+
         try:
             try:
                 response = await endpoint.answer(request, _query(endpoint.query, scope["query_string"]))
             except Exception as error:  # noqa: BLE001 - whatever it is, the client is told, and the log where it is ours
                 response = answer_to(error, request)
             mark(response, context, is_draining=self._is_draining())
-            await response(scope, receive, send)
+            await response(scope, receive, send_and_note)
+        except asyncio.CancelledError:
+            if is_stopping(scope, self._is_draining):
+                await give_up(context, scope, receive, send_and_note)
+            raise
         finally:
             record(self._metrics, scope, context)
 

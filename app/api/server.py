@@ -3,14 +3,18 @@
 uvicorn closes its listener and every connection without a request at once: what the kernel has accepted and a client
 has sent by then, a request of its own connection within milliseconds, ends as a reset that the client cannot tell from
 an answer that was lost. Here the door is closed first; then those inside are let say what they came for.
+
+What is not done when the drain is over, uvicorn cancels. The application hears from here that it was the server, and
+tells the client.
 """
 
 import asyncio
 import socket
 
 import uvicorn
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from app.api.context import IS_STOPPING
 from app.api.gated_protocol import GatedProtocol
 
 FIRST_REQUEST_S = 1.0
@@ -31,7 +35,7 @@ def server_for(app: ASGIApp, *, drain_timeout_s: float) -> "DrainingServer":
     """The server of the application, to be run with the sockets that it listens on."""
     return DrainingServer(
         uvicorn.Config(
-            app,
+            _ended_quietly(app),
             http=GatedProtocol,
             log_config=None,
             access_log=False,
@@ -48,15 +52,18 @@ class DrainingServer(uvicorn.Server):
     """See the module's docstring."""
 
     _doors: tuple[socket.socket, ...] = ()
+    _is_stopping = False
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """As uvicorn's, with several doors for each socket that listens."""
         more = [listener.dup() for listener in sockets or [] for _ in range(DOORS - 1)]
         self._doors = (*(sockets or []), *more)
+        self.lifespan.state[IS_STOPPING] = lambda: self._is_stopping
         await super().startup(sockets=list(self._doors) or None)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Close the doors, hear those who came through them, then uvicorn's own shutdown."""
+        self._is_stopping = True
         waiting = self._close_doors(sockets or [])
         loop = asyncio.get_running_loop()
         for connection in waiting:
@@ -81,6 +88,19 @@ class DrainingServer(uvicorn.Server):
 
     def _is_anyone_silent(self) -> bool:
         return any(getattr(connection, "is_silent", False) for connection in self.server_state.connections)
+
+
+def _ended_quietly(app: ASGIApp) -> ASGIApp:
+    """The application, whose requests the server may cancel; uvicorn would log that as the application's failure."""
+
+    async def run(scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await app(scope, receive, send)
+        except asyncio.CancelledError:
+            if scope["type"] != "http" or not scope["state"][IS_STOPPING]():
+                raise
+
+    return run
 
 
 def _accepted(door: socket.socket) -> list[socket.socket]:
