@@ -117,7 +117,7 @@ class Settings(BaseSettings):
     """After SIGTERM: not ready at once, but still answering this long, so that a balancer can look away."""
 
     drain_timeout_s: PositiveFloat = 20.0
-    """After the grace: the longest wait for accepted requests before the process ends."""
+    """After the grace: the longest wait for accepted requests before the process ends, rounded up to whole seconds."""
 
     worker_stall_s: PositiveFloat = 30.0
     """A batch that runs longer than this makes the model not ready: the device hangs."""

@@ -9,6 +9,7 @@ tells the client.
 """
 
 import asyncio
+import math
 import socket
 
 import uvicorn
@@ -42,7 +43,8 @@ def server_for(app: ASGIApp, *, drain_timeout_s: float) -> "DrainingServer":
             backlog=BACKLOG,
             # Longer than a balancer's own (nginx 60 s, most cameras far less), so that ours never closes first.
             timeout_keep_alive=75,
-            timeout_graceful_shutdown=round(drain_timeout_s),
+            # Whole seconds, and none of them would end every request at once.
+            timeout_graceful_shutdown=math.ceil(drain_timeout_s),
             server_header=False,
         )
     )

@@ -2,12 +2,16 @@
 
 import asyncio
 import contextlib
+import logging
 import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 import uvloop
+from fastapi import FastAPI
+from starlette.types import ASGIApp
 from support.server import test_settings
 
 from app.api.app import create_app
@@ -33,10 +37,10 @@ def answer(connection: socket.socket) -> bytes:
     return said
 
 
-async def started(repository: Path) -> tuple[DrainingServer, socket.socket]:
+async def started(app: ASGIApp, *, drain_timeout_s: float = 20.0) -> tuple[DrainingServer, socket.socket]:
     """A server, and what it listens on."""
     listener = socket.create_server(("127.0.0.1", 0))
-    server = server_for(create_app(test_settings(repository)), drain_timeout_s=20.0)
+    server = server_for(app, drain_timeout_s=drain_timeout_s)
     server.config.load()
     server.lifespan = server.config.lifespan_class(server.config)
     await server.startup(sockets=[listener])
@@ -45,7 +49,7 @@ async def started(repository: Path) -> tuple[DrainingServer, socket.socket]:
 
 async def closing(repository: Path, clients: Callable[[tuple[str, int]], None]) -> float:
     """Let clients connect while the event loop stands, then shut down; the seconds that it took."""
-    server, listener = await started(repository)
+    server, listener = await started(create_app(test_settings(repository)))
     clients(listener.getsockname())
     began = time.monotonic()
     await server.shutdown([listener])
@@ -68,7 +72,7 @@ def test_several_connections_are_accepted_in_a_turn_of_the_loop(repository: Path
     """With one a turn, a flood would wait in the kernel behind every turn that lets somebody in."""
 
     async def run() -> int:
-        server, listener = await started(repository)
+        server, listener = await started(create_app(test_settings(repository)))
         with contextlib.ExitStack() as stack:
             for _ in range(12):
                 stack.enter_context(connect(listener.getsockname()))
@@ -124,3 +128,45 @@ def test_connection_that_never_speaks_is_closed_in_the_end(repository: Path) -> 
 
     assert answer(connections[0]) == b""
     assert took_s >= FIRST_REQUEST_S
+
+
+@pytest.mark.parametrize("drain_timeout_s", [0.001, 0.4])
+def test_drain_of_less_than_a_second_is_one(drain_timeout_s: float) -> None:
+    """uvicorn counts whole seconds; with none of them nothing would be waited for."""
+    app = FastAPI()
+    begun, waited_for = asyncio.Event(), asyncio.Event()
+
+    @app.get("/")
+    async def ends_once_it_is_waited_for() -> None:
+        begun.set()
+        await waited_for.wait()
+
+    class Waits(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if record.getMessage().startswith("Waiting for connections to close"):
+                waited_for.set()
+
+    async def run() -> bytes:
+        server, listener = await started(app, drain_timeout_s=drain_timeout_s)
+        connection = connect(listener.getsockname(), b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        async with asyncio.timeout(30):
+            await begun.wait()
+        await server.shutdown([listener])
+        return answer(connection)
+
+    logger, waits = logging.getLogger("uvicorn.error"), Waits()
+    level = logger.level
+    logger.setLevel(logging.INFO)
+    logger.addHandler(waits)
+    try:
+        said = uvloop.run(run())
+    finally:
+        logger.removeHandler(waits)
+        logger.setLevel(level)
+
+    assert said.startswith(b"HTTP/1.1 200 OK")
+
+
+@pytest.mark.parametrize(("drain_timeout_s", "waits_s"), [(1.0, 1), (2.5, 3), (20.0, 20)])
+def test_drain_is_no_shorter_than_asked_for(drain_timeout_s: float, waits_s: int) -> None:
+    assert server_for(FastAPI(), drain_timeout_s=drain_timeout_s).config.timeout_graceful_shutdown == waits_s
