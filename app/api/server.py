@@ -9,6 +9,7 @@ tells the client.
 """
 
 import asyncio
+import logging
 import math
 import socket
 
@@ -17,6 +18,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.api.context import IS_STOPPING
 from app.api.gated_protocol import GatedProtocol
+
+log = logging.getLogger(__name__)
 
 FIRST_REQUEST_S = 1.0
 """How long a new connection may be silent once the door is closed; browsers open some that they never use."""
@@ -54,19 +57,22 @@ class DrainingServer(uvicorn.Server):
     """See the module's docstring."""
 
     _doors: tuple[socket.socket, ...] = ()
+    _last_doors: tuple[socket.socket, ...] = ()
+    """Open when those are closed. Made at the start: at the end there may be no file descriptor left for them."""
     _is_stopping = False
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """As uvicorn's, with several doors for each socket that listens."""
         more = [listener.dup() for listener in sockets or [] for _ in range(DOORS - 1)]
         self._doors = (*(sockets or []), *more)
+        self._last_doors = tuple(listener.dup() for listener in sockets or [])
         self.lifespan.state[IS_STOPPING] = lambda: self._is_stopping
         await super().startup(sockets=list(self._doors) or None)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Close the doors, hear those who came through them, then uvicorn's own shutdown."""
         self._is_stopping = True
-        waiting = self._close_doors(sockets or [])
+        waiting = self._close_doors()
         loop = asyncio.get_running_loop()
         for connection in waiting:
             await loop.connect_accepted_socket(self._protocol, connection)
@@ -76,14 +82,13 @@ class DrainingServer(uvicorn.Server):
             await asyncio.sleep(TICK_S)
         await super().shutdown(sockets)
 
-    def _close_doors(self, sockets: list[socket.socket]) -> list[socket.socket]:
+    def _close_doors(self) -> list[socket.socket]:
         """Stop listening; the connections that the kernel had accepted and the event loop had not."""
-        last = [listener.dup() for listener in sockets]
         for server in self.servers:
             server.close()
         for door in self._doors:
             door.close()
-        return [connection for door in last for connection in _accepted(door)]
+        return [connection for door in self._last_doors for connection in _accepted(door)]
 
     def _protocol(self) -> asyncio.Protocol:
         return GatedProtocol(self.config, self.server_state, self.lifespan.state)
@@ -116,5 +121,8 @@ def _accepted(door: socket.socket) -> list[socket.socket]:
             except ConnectionAbortedError:
                 continue
             except BlockingIOError:
+                break
+            except OSError as error:
+                log.warning("connections that wait to be accepted are closed: %s", error)
                 break
     return waiting

@@ -3,14 +3,16 @@
 import asyncio
 import contextlib
 import logging
+import resource
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import uvloop
 from fastapi import FastAPI
+from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp
 from support.server import test_settings
 
@@ -130,43 +132,88 @@ def test_connection_that_never_speaks_is_closed_in_the_end(repository: Path) -> 
     assert took_s >= FIRST_REQUEST_S
 
 
-@pytest.mark.parametrize("drain_timeout_s", [0.001, 0.4])
-def test_drain_of_less_than_a_second_is_one(drain_timeout_s: float) -> None:
-    """uvicorn counts whole seconds; with none of them nothing would be waited for."""
-    app = FastAPI()
-    begun, waited_for = asyncio.Event(), asyncio.Event()
+class Patient(logging.Handler):
+    """An application whose request at / ends once uvicorn says that it waits for connections."""
 
-    @app.get("/")
-    async def ends_once_it_is_waited_for() -> None:
-        begun.set()
-        await waited_for.wait()
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun, self._waited_for = asyncio.Event(), asyncio.Event()
+        self.app = FastAPI()
+        self.app.get("/")(self._answer)
 
-    class Waits(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            if record.getMessage().startswith("Waiting for connections to close"):
-                waited_for.set()
+    async def _answer(self) -> PlainTextResponse:
+        self.begun.set()
+        await self._waited_for.wait()
+        return PlainTextResponse("done")
 
-    async def run() -> bytes:
-        server, listener = await started(app, drain_timeout_s=drain_timeout_s)
-        connection = connect(listener.getsockname(), b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-        async with asyncio.timeout(30):
-            await begun.wait()
-        await server.shutdown([listener])
-        return answer(connection)
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.getMessage().startswith("Waiting for connections to close"):
+            self._waited_for.set()
 
-    logger, waits = logging.getLogger("uvicorn.error"), Waits()
-    level = logger.level
-    logger.setLevel(logging.INFO)
-    logger.addHandler(waits)
+
+@pytest.fixture
+def patient(caplog: pytest.LogCaptureFixture) -> Iterator[Patient]:
+    caplog.set_level(logging.INFO, "uvicorn.error")
+    handler = Patient()
+    logging.getLogger("uvicorn.error").addHandler(handler)
+    yield handler
+    logging.getLogger("uvicorn.error").removeHandler(handler)
+
+
+@contextlib.contextmanager
+def no_file_descriptor() -> Iterator[None]:
+    """None is given to anybody; those that there are remain."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (1, hard))
     try:
-        said = uvloop.run(run())
+        yield
     finally:
-        logger.removeHandler(waits)
-        logger.setLevel(level)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
-    assert said.startswith(b"HTTP/1.1 200 OK")
+
+async def drained(
+    patient: Patient,
+    *,
+    at_the_door: int = 0,
+    drain_timeout_s: float = 20.0,
+    when: contextlib.AbstractContextManager[None],
+) -> tuple[socket.socket, list[socket.socket]]:
+    """Shut down amid a request; its connection, and those that the event loop had not seen."""
+    server, listener = await started(patient.app, drain_timeout_s=drain_timeout_s)
+    within = connect(listener.getsockname(), b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    async with asyncio.timeout(30):
+        await patient.begun.wait()
+    outside = [connect(listener.getsockname(), REQUEST) for _ in range(at_the_door)]
+    with when:
+        await server.shutdown([listener])
+    return within, outside
+
+
+@pytest.mark.parametrize("drain_timeout_s", [0.001, 0.4])
+def test_drain_of_less_than_a_second_is_one(patient: Patient, drain_timeout_s: float) -> None:
+    """uvicorn counts whole seconds; with none of them nothing would be waited for."""
+    within, _ = uvloop.run(drained(patient, drain_timeout_s=drain_timeout_s, when=contextlib.nullcontext()))
+
+    assert answer(within).startswith(b"HTTP/1.1 200 OK")
 
 
 @pytest.mark.parametrize(("drain_timeout_s", "waits_s"), [(1.0, 1), (2.5, 3), (20.0, 20)])
 def test_drain_is_no_shorter_than_asked_for(drain_timeout_s: float, waits_s: int) -> None:
     assert server_for(FastAPI(), drain_timeout_s=drain_timeout_s).config.timeout_graceful_shutdown == waits_s
+
+
+# A server that fails leaves connections behind, and a warning that is an error keeps uvloop from its end.
+@pytest.mark.filterwarnings("ignore:unclosed resource:ResourceWarning")
+def test_server_without_a_file_descriptor_left_drains(
+    patient: Patient, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Who stands at the door cannot be let in, which the log says; who is through it is answered."""
+    within, outside = uvloop.run(drained(patient, at_the_door=3, when=no_file_descriptor()))
+
+    assert answer(within).startswith(b"HTTP/1.1 200 OK")
+    for connection in outside:
+        with pytest.raises(ConnectionResetError):
+            answer(connection)
+    assert [record.getMessage() for record in caplog.records if record.name == "app.api.server"] == [
+        "connections that wait to be accepted are closed: [Errno 24] Too many open files"
+    ]
