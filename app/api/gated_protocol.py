@@ -52,9 +52,8 @@ class GatedProtocol(HttpToolsProtocol):
     """Bytes of a refused body that are still to come."""
     _closes = False
     """Once that body is over."""
-    _linger: asyncio.TimerHandle | None = None
-    _head_since: float | None = None
-    """time.monotonic() of the first of a head that is not over; of a connection that has said nothing yet, its own."""
+    _due: float | None = None
+    """time.monotonic() by which a head that has begun, or the rest of a body that nobody wants, is to be there."""
     _orderly: LingeringTransport | None = None
     """The connection as uvicorn has it, and whoever closes it amid something."""
     _unanswered: tuple[Any, ...] = ()
@@ -85,7 +84,7 @@ class GatedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Wait for a request."""
         self.transport = transport
-        self._head_since = time.monotonic()
+        self._expect_head()
         self.server_state.connections.add(self)
 
     def data_received(self, data: bytes) -> None:
@@ -109,7 +108,7 @@ class GatedProtocol(HttpToolsProtocol):
                 return
             head = None
             if end:
-                self._head_since = None
+                self._due = None
                 asked = data[at:end]
                 if (plain := without_upgrade(asked)) is not asked:
                     data, at, end = plain + data[end:], 0, len(plain)
@@ -123,8 +122,8 @@ class GatedProtocol(HttpToolsProtocol):
                 return
             self._refuse(head, verdict)
             at = end
-        if self._unwanted and self._linger is None and not self.transport.is_closing():
-            self._linger = self.loop.call_later(LINGER_S, self.transport.abort)
+        if self._unwanted and self._due is None:
+            self._due = time.monotonic() + LINGER_S
 
     def on_message_begin(self) -> None:
         """A request of uvicorn's has begun."""
@@ -135,8 +134,7 @@ class GatedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Its task begins in the next turn of the loop."""
-        self._is_in_head = False
-        self._head_since = None
+        self._is_in_head, self._due = False, None
         before = self.cycle
         super().on_headers_complete()
         if self.cycle is before:
@@ -156,12 +154,12 @@ class GatedProtocol(HttpToolsProtocol):
         self._be_orderly()
         super().timeout_keep_alive_handler()
 
-    def hang_up_if_silent(self, now: float) -> None:
-        """Where no head has come for longer than a connection may be idle; asked from time to time.
+    def hang_up_if_late(self, now: float) -> None:
+        """On who says nothing, or never all of it; asked from time to time.
 
-        A timer for each connection would take a flood's time, and one that is wound up by each piece of a head never ends.
+        A timer for each connection would take a flood's time, and one that each piece winds up again may never end.
         """
-        if self._head_since is not None and now - self._head_since > self.config.timeout_keep_alive:
+        if self._due is not None and now > self._due:
             self.transport.abort()
 
     def pause_writing(self) -> None:
@@ -196,7 +194,6 @@ class GatedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Nothing is waited for any more."""
         self._forget_keep_alive()
-        self._forget_linger()
         if self._orderly is not None:
             self._orderly.lost()
         for cycle in self._unanswered:
@@ -250,7 +247,7 @@ class GatedProtocol(HttpToolsProtocol):
             self.transport.pause_reading()
 
     def _hear_the_next(self) -> None:
-        self._forget_linger()
+        self._due = None
         if self._closes:
             self.transport.close()
         else:
@@ -288,8 +285,8 @@ class GatedProtocol(HttpToolsProtocol):
         return get_remote_addr(self.transport)
 
     def _expect_head(self) -> None:
-        if self._head_since is None:
-            self._head_since = time.monotonic()
+        if self._due is None:
+            self._due = time.monotonic() + self.config.timeout_keep_alive
 
     def _be_orderly(self) -> None:
         """From now on a close costs nobody an answer; most connections of a flood end before that is needed."""
@@ -300,8 +297,3 @@ class GatedProtocol(HttpToolsProtocol):
         if self.timeout_keep_alive_task is not None:
             self.timeout_keep_alive_task.cancel()
             self.timeout_keep_alive_task = None
-
-    def _forget_linger(self) -> None:
-        if self._linger is not None:
-            self._linger.cancel()
-            self._linger = None

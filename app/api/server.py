@@ -12,6 +12,7 @@ import asyncio
 import logging
 import math
 import socket
+import time
 
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -25,6 +26,9 @@ FIRST_REQUEST_S = 1.0
 """How long a new connection may be silent once the door is closed; browsers open some that they never use."""
 
 TICK_S = 0.01
+
+LATE_TICKS = 50
+"""Every five seconds somebody looks who says nothing, or never all of it."""
 
 BACKLOG = 2048
 """Connections that the kernel holds for us."""
@@ -68,6 +72,15 @@ class DrainingServer(uvicorn.Server):
         self._last_doors = tuple(listener.dup() for listener in sockets or [])
         self.lifespan.state[IS_STOPPING] = lambda: self._is_stopping
         await super().startup(sockets=list(self._doors) or None)
+
+    async def on_tick(self, counter: int) -> bool:
+        """As uvicorn's, ten times a second; hang up on who is late."""
+        if counter % LATE_TICKS == 0:
+            now = time.monotonic()
+            for connection in list(self.server_state.connections):
+                if isinstance(connection, GatedProtocol):
+                    connection.hang_up_if_late(now)
+        return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Close the doors, hear those who came through them, then uvicorn's own shutdown."""

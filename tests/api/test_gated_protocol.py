@@ -10,7 +10,7 @@ import pytest
 from support.full_server import FullDoor, connected, full_server, gate_before, head, until_closed
 from support.wire import Wire
 
-from app.api import gated_protocol
+from app.api import gated_protocol, server
 
 
 def test_connection_of_a_refused_request_goes_on_behind_its_body(repository: Path) -> None:
@@ -168,6 +168,7 @@ def test_body_that_nobody_wants_and_that_never_ends_is_not_waited_for(
     repository: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(gated_protocol, "LINGER_S", 0.2)
+    monkeypatch.setattr(server, "LATE_TICKS", 1)
     with full_server(repository) as url, connected(url) as connection:
         connection.sendall(head(b"Content-Length: 1000") + b"abc")
         answered = until_closed(connection)

@@ -1,6 +1,7 @@
 """How connections end: every client gets its answer, still sending or not, and nobody holds the server for good."""
 
 import asyncio
+import contextlib
 import io
 import socket
 import threading
@@ -21,6 +22,7 @@ from support.server import test_settings, threaded_server
 from support.wire import Wire
 
 from app.api import gated_protocol, lingering
+from app.api.gated_protocol import GatedProtocol
 
 BODY = bytes(4_000_000)
 LENGTH = b"Content-Length: %d" % len(BODY)
@@ -203,7 +205,7 @@ class Clock:
 
 def after_a_while(wire: Wire) -> bool:
     """Whether it is cut off once it has been silent for longer than a connection may be."""
-    wire.protocol.hang_up_if_silent(time.monotonic() + wire.protocol.config.timeout_keep_alive + 1)
+    wire.protocol.hang_up_if_late(time.monotonic() + wire.protocol.config.timeout_keep_alive + 1)
     return wire.is_cut_off
 
 
@@ -212,7 +214,7 @@ async def test_half_a_head_is_not_waited_for_without_end(said: bytes) -> None:
     wire = Wire(None, {"gate": gate_before(FullDoor())})
     for byte in said:
         wire.protocol.data_received(bytes([byte]))
-    wire.protocol.hang_up_if_silent(time.monotonic())
+    wire.protocol.hang_up_if_late(time.monotonic())
     was_cut_off = wire.is_cut_off
 
     assert (was_cut_off, after_a_while(wire)) == (False, True)
@@ -239,14 +241,15 @@ async def test_idleness_ends_where_a_head_begins_and_its_pieces_give_it_no_more_
     monkeypatch.setattr(gated_protocol, "time", SimpleNamespace(monotonic=lambda: now))
     wire = Wire(None, {"gate": gate_before(FullDoor())}, loop=clock)
     wire.protocol.data_received(head(b"Content-Length: 0"))
-    idle, now = list(clock.waiting), now + 70
+    idle, limit = list(clock.waiting), wire.protocol.config.timeout_keep_alive
+    now += 0.9 * limit
     was_cut_off = []
     for piece in (b"PO", b"ST /predict HTTP/1.1\r\n", b"Content-Length: 0\r\n"):
         wire.protocol.data_received(piece)
-        wire.protocol.hang_up_if_silent(now)
+        wire.protocol.hang_up_if_late(now)
         was_cut_off.append(wire.is_cut_off)
-        now += 37
-    wire.protocol.hang_up_if_silent(now - 37 + 2)
+        now += 0.45 * limit
+    wire.protocol.hang_up_if_late(now)
 
     assert (len(idle), clock.waiting) == (1, [])
     assert was_cut_off == [False] * 3
@@ -269,3 +272,14 @@ async def test_every_request_of_a_client_that_left_hears_of_it() -> None:
 
     async with asyncio.timeout(30):
         await heard.wait()
+
+
+def test_server_hangs_up_on_who_says_nothing(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else each of them would hold a file descriptor for good."""
+    monkeypatch.setattr(GatedProtocol, "hang_up_if_late", lambda self, _now: self.transport.abort())
+    with (
+        threaded_server(test_settings(repository)) as url,
+        connected(url) as connection,
+        contextlib.suppress(ConnectionResetError),
+    ):
+        assert connection.recv(1) == b""
