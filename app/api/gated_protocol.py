@@ -20,7 +20,7 @@ from uvicorn.server import ServerState
 
 from app.api.context import LET_IN, LetIn
 from app.api.gate import Gate, Refusal
-from app.api.heads import Head, head_of_post, without_upgrade
+from app.api.heads import Head, head_of_post, made_readable
 from app.api.lingering import LINGER_S, LingeringTransport
 from app.api.one_write import OneWrite
 from app.serving.deployment import Deployment
@@ -110,9 +110,9 @@ class GatedProtocol(HttpToolsProtocol):
             if end:
                 self._due = None
                 asked = data[at:end]
-                if (plain := without_upgrade(asked)) is not asked:
-                    data, at, end = plain + data[end:], 0, len(plain)
-                head = head_of_post(plain)
+                if (readable := made_readable(asked)) is not asked:
+                    data, at, end = readable + data[end:], 0, len(readable)
+                head = head_of_post(readable)
             verdict = self._gate.verdict(head, self._client) if self._gate and head else None
             if head is None or self._gate is None or verdict is None:
                 self._pass_on(data[at:] if at else data)
@@ -188,7 +188,7 @@ class GatedProtocol(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         """What cannot be read has no end."""
-        self._is_amid = True
+        self._is_amid, self._is_in_head = True, False
         super().send_400_response(msg)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -206,8 +206,8 @@ class GatedProtocol(HttpToolsProtocol):
         self.server_state.connections.discard(self)
 
     def _is_owed(self) -> bool:
-        """More of a request is still to come."""
-        return self._is_amid or self._unwanted > 0
+        """More is still to come of a request that was answered; half a head asks nothing."""
+        return (self._is_amid and not self._is_in_head) or self._unwanted > 0
 
     def _is_free(self) -> bool:
         return not self._is_amid and (self.cycle is None or self.cycle.response_complete)

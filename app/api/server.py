@@ -94,6 +94,19 @@ class DrainingServer(uvicorn.Server):
                 break
             await asyncio.sleep(TICK_S)
         await super().shutdown(sockets)
+        await self._see_off()
+
+    async def _see_off(self) -> None:
+        """Let those who were told that the drain is over, amid what they sent, read it; for a moment."""
+        connections = self.server_state.connections
+        for _ in range(round(FIRST_REQUEST_S / TICK_S)):
+            if self.force_exit or not connections:
+                break
+            await asyncio.sleep(TICK_S)
+        for connection in list(connections):
+            if connection.transport is not None:
+                connection.transport.abort()
+        await asyncio.sleep(TICK_S)
 
     def _close_doors(self) -> list[socket.socket]:
         """Stop listening; the connections that the kernel had accepted and the event loop had not."""
