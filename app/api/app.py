@@ -64,6 +64,7 @@ def create_app(settings: Settings | None = None) -> ASGIApp:
         description=DESCRIPTION,
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
         redoc_url=None,
+        redirect_slashes=False,  # the front takes both spellings
         lifespan=lifespan,
     )
     app.state.settings = settings

@@ -60,6 +60,8 @@ class Front:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or pass it on."""
+        if scope["type"] == "http":
+            scope = _as_meant(scope)
         is_post = scope["type"] == "http" and scope["method"] == "POST"
         endpoint = self._endpoints.get(scope["path"]) if is_post else None
         if endpoint is None:
@@ -93,6 +95,18 @@ class Front:
             raise
         finally:
             record(self._metrics, scope, context)
+
+
+def _as_meant(scope: Scope) -> Scope:
+    """With the address as it is written here, and GET for HEAD.
+
+    A redirect to the other spelling is not followed with a body by most clients; health checks ask by HEAD. The server
+    knows from the scope of its own that no body is sent.
+    """
+    path: str = scope["path"]
+    if path.endswith("/") and path != "/":
+        scope = {**scope, "path": path.rstrip("/") or "/"}
+    return {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
 
 
 def _query(kind: type[BaseModel], query_string: bytes) -> BaseModel:

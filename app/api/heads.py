@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 import httptools
 
 _UPGRADE: Final = re.compile(rb"(?<=\n)upgrade(?=[ \t]*:)", re.IGNORECASE)
+_NO_ASCII: Final = re.compile(rb"[\x80-\xff]")
 
 
 class Head(NamedTuple):
@@ -79,12 +80,17 @@ def _ends_connection(data: bytes, headers: Mapping[bytes, bytes]) -> bool:
     return bool(said) and data.lower().count(b"\nconnection:") > 1
 
 
-def without_upgrade(data: bytes) -> bytes:
-    """A head whose client gets its answer in HTTP/1.1, whatever else it offers to speak.
+def made_readable(data: bytes) -> bytes:
+    """A head as httptools reads it to the end, whatever else its client offers to speak, and however it writes addresses.
 
     Java's HttpClient offers HTTP/2 with every request by default, its body behind it; httptools takes what follows such a
     head for the other protocol. A server may ignore the offer (RFC 9110, 7.8). The header gets another name, not removed,
-    so that a line which continues it continues no other.
+    so that a line which continues it continues no other. Korean in an address, as curl sends it, is percent-encoded.
     """
     # The expression takes microseconds, and this is asked of every head of a flood.
-    return _UPGRADE.sub(b"x-upgrade", data) if b"\nupgrade" in data.lower() else data
+    if b"\nupgrade" in data.lower():
+        data = _UPGRADE.sub(b"x-upgrade", data)
+    if not data.isascii():
+        first, end, rest = data.partition(b"\r\n")
+        data = _NO_ASCII.sub(lambda byte: b"%%%02X" % ord(byte[0]), first) + end + rest
+    return data

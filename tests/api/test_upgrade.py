@@ -7,7 +7,7 @@ from support.full_server import connected, full_server, head
 from support.pictures import picture_file
 from support.server import test_settings, threaded_server
 
-from app.api.heads import head_of_post, without_upgrade
+from app.api.heads import head_of_post, made_readable
 
 PICTURE = picture_file(1)
 OFFER = (
@@ -59,7 +59,7 @@ def test_offer_is_taken_out_of_a_head_and_nothing_else(line: bytes) -> None:
     """Not what only looks like one; a line that continues it continues no other."""
     asked = b"POST /upgrade: HTTP/1.1\r\nHost: x\r\n%b\r\nX-Upgrade: a\r\nA: upgrade: b\r\n\r\n" % line
 
-    changed = without_upgrade(asked)
+    changed = made_readable(asked)
 
     assert changed == asked.replace(line, b"x-upgrade" + line[len("upgrade") :])
 
