@@ -27,7 +27,7 @@ class Settings(BaseSettings):
     model_repository: Path = Path("models")
     """Folder of bundles, `<name>/<version>/`; read at start-up, never written."""
 
-    host: str = "127.0.0.1"
+    host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
     """Address to listen on. Only this machine by default; the container sets 0.0.0.0."""
 
     port: Annotated[int, Field(ge=0, le=65535)] = 8000

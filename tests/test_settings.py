@@ -34,6 +34,7 @@ def test_unknown_variable_is_refused_with_the_nearest_known_ones(
     ("name", "value", "named"),
     [
         ("PORT", "70000", "LINESIDE_PORT"),
+        ("HOST", "", "LINESIDE_HOST"),
         ("MAX_IMAGE_MEGAPIXELS", "500", "LINESIDE_MAX_IMAGE_MEGAPIXELS"),
         ("BATCH_SIZES", "[2,4]", "must hold 1"),
         ("DEFAULT_DEADLINE_MS", "90000", "max_deadline_ms"),

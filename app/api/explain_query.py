@@ -37,7 +37,7 @@ class ExplainQuery(PictureQuery):
     classes: Annotated[
         str | None,
         Field(
-            description="`all`, `topN` (`top3`) or classes with commas between: one map for each, on one scale."
+            description="`all`, `topN` (`top3`) or classes with commas between, up to 64: one map for each, on one scale."
         ),
     ] = None
     layers: Annotated[

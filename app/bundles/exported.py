@@ -86,11 +86,17 @@ def read_exported(folder: Path, bundle: Bundle, form: Form) -> Exported | None:
     """The form in this folder; None where it has none.
 
     Raises:
-        ExportFailed: damaged, or made of other weights or under another manifest.
-        ManifestInvalid: a file that is no regular file inside the folder.
+        ExportFailed: damaged, not whole, or made of other weights or under another manifest.
     """
-    if not (folder / f"{form}.json").exists():
-        return None
+    try:
+        return _read(folder, bundle, form) if (folder / f"{form}.json").exists() else None
+    except ManifestInvalid as error:
+        raise ExportFailed(f"`{folder.name}/{form}` is not whole: {error.message}; make it again") from error
+    except OSError as error:
+        raise ExportFailed(f"`{folder.name}/{form}` cannot be read: {error.strerror}") from error
+
+
+def _read(folder: Path, bundle: Bundle, form: Form) -> Exported:
     record = _record(read_inside(folder, f"{form}.json", max_bytes=MAX_FACTS_BYTES), form)
     if record.network_sha256 != network_key(bundle):
         raise ExportFailed(

@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from app.bundles.repository import open_bundle, scan
@@ -45,7 +46,7 @@ def _print_models_table(rows: list[dict[str, Any]], notes: tuple[str, ...], sett
         table = Table("model", "version", "architecture", "classes", "golden", "digest")
         for row in rows:
             if "refused" in row:
-                table.add_row(row["name"], str(row["version"]), f"[red]refused: {row['refused']}[/]")
+                table.add_row(row["name"], str(row["version"]), f"[red]refused: {escape(row['refused'])}[/]")
             else:
                 table.add_row(
                     row["name"],
@@ -57,7 +58,7 @@ def _print_models_table(rows: list[dict[str, Any]], notes: tuple[str, ...], sett
                 )
         console.print(table)
     for note in notes:
-        console.print(f"note: {note}")
+        console.print(f"note: {escape(note)}")
 
 
 def print_architectures(*, as_json: bool) -> None:

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from app import __version__
 from app.cli.making import making
@@ -40,11 +41,11 @@ def main() -> None:
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in NEEDS_TORCH:
             raise
-        _end(f"this needs {error.name}, which is not installed here: pip install 'lineside\\[torch]'")
+        _end(f"this needs {error.name}, which is not installed here: pip install 'lineside[torch]'")
 
 
 def _end(message: str) -> None:
-    Console(stderr=True, soft_wrap=True).print(f"[bold red]lineside:[/] {message}", highlight=False)
+    Console(stderr=True, soft_wrap=True).print(f"[bold red]lineside:[/] {escape(message)}", highlight=False)
     sys.exit(1)
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from app.cli.summary import figures_tables
@@ -93,7 +94,7 @@ def run_predict(
         console.print(f"wrote {out / 'summary.json'}")
         Console(highlight=False).print(figures_tables(summary))
     for row in failures:
-        console.print(f"[red]{row.path}[/]: {row.error.message if row.error else ''}")
+        console.print(f"[red]{escape(str(row.path))}[/]: {escape(row.error.message) if row.error else ''}")
     return len(failures)
 
 

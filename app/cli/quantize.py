@@ -15,7 +15,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from app.bundles.repository import Bundle, open_bundle
-from app.cli.bundle_argument import bundle_folder, free_place
+from app.cli.bundle_argument import bundle_folder, free_place, next_version
 from app.cli.export import DONE, INVALID, REFUSED, cpu, megabytes
 from app.errors import BundleRefused, InvalidRequest, LinesideError
 from app.evaluation.labelled import LabelledItem, spread
@@ -82,7 +82,7 @@ def _outcome(settings: Settings, options: QuantizeOptions) -> Outcome:
     taken = None
     try:
         folder = bundle_folder(options.bundle, settings.model_repository)
-        place = free_place(options.out or folder.parent)
+        place = free_place(options.out) if options.out else next_version(folder.parent)
         bundle = open_bundle(folder)
         taken = _taken(settings, bundle, options)
         with Console(stderr=True).status(f"quantising on {len(taken.calibration)} pictures"):

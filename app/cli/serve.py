@@ -27,7 +27,8 @@ def run_server(settings: Settings) -> None:
     hand_over_soon()
     app = create_app(settings)
     logging.captureWarnings(capture=True)
-    address = f"http://{settings.host}:{listener.getsockname()[1]}"
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    address = f"http://{host}:{listener.getsockname()[1]}"
     log.info("listening on %s", address)
     if settings.log_format == "text":
         _greet(address, settings)
@@ -44,6 +45,8 @@ def _listen(host: str, port: int) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
+        # Two that are bound to one port and do not listen yet do not see each other.
+        listener.listen()
     except OSError as error:
         listener.close()
         raise SettingsInvalid(

@@ -178,9 +178,13 @@ def _compiled(graph: Path, precision: str, threads: int, *, streams: int) -> Any
         return core.compile_model(core.read_model(graph), "CPU", options)
     except RuntimeError as error:  # what all of OpenVINO's own exceptions arrive as
         log.debug("OpenVINO refused %s", graph.name, exc_info=True)
-        raise ExportFailed(
-            f"OpenVINO cannot run `{graph.name}`: {str(error).splitlines()[-1][:200]}"
-        ) from error
+        raise ExportFailed(f"OpenVINO cannot run `{graph.name}`: {reason_of(error)}") from error
+
+
+def reason_of(error: Exception) -> str:
+    """The last of the lines that OpenVINO has for an error; those before name places in its source."""
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    return lines[-1].strip()[:200] if lines else type(error).__name__
 
 
 def release_file_pages(path: Path) -> None:

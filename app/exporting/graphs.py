@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
-from app.engines.openvino_engine import openvino
+from app.engines.openvino_engine import openvino, reason_of
 from app.errors import ExportFailed
 
 WEIGHTED: Final = frozenset({"Convolution", "GroupConvolution", "MatMul"})
@@ -57,4 +57,4 @@ def save_graph(model: Any, path: Path) -> None:
     try:
         openvino().save_model(model, path, compress_to_fp16=False)
     except RuntimeError as error:  # what all of OpenVINO's own exceptions arrive as
-        raise ExportFailed(f"`{path.name}` cannot be written: {str(error).splitlines()[-1][:200]}") from error
+        raise ExportFailed(f"`{path.name}` cannot be written: {reason_of(error)}") from error

@@ -24,7 +24,7 @@ from app import __version__
 from app.bundles.exported import EXPORTED_FOLDER, Exported, bundle_form, network_key, read_exported
 from app.bundles.files import hidden_sibling
 from app.bundles.repository import Bundle
-from app.errors import BundleRefused, ExportFailed
+from app.errors import BundleRefused, ExportFailed, ShuttingDown
 from app.exporting import FAILED, REFUSED
 
 log = logging.getLogger(__name__)
@@ -52,6 +52,7 @@ def float32_form(bundle: Bundle, cache: Path | None, stopping: threading.Event) 
     Raises:
         ExportFailed: there is none and none can be made.
         BundleRefused: weights and manifest do not go together.
+        ShuttingDown: the server stops.
     """
     if (found := bundle_form(bundle, "float32")) is not None:
         return found
@@ -107,13 +108,24 @@ def _make(bundle: Bundle, folder: Path, stopping: threading.Event) -> None:
             temporary.rename(folder)
         except OSError:
             # Another server was faster, and its form is as good; or what lies there is damaged.
-            try:
-                read_exported(folder, bundle, "float32")
-            except ExportFailed:
+            if not _is_whole(folder, bundle):
                 shutil.rmtree(folder, ignore_errors=True)
-                temporary.rename(folder)
+                try:
+                    temporary.rename(folder)
+                except OSError as error:
+                    raise ExportFailed(
+                        f"`{folder.name}` in the cache for converted networks is damaged and cannot be replaced "
+                        f"({error.strerror}): remove it, or set LINESIDE_CACHE_FOLDER to a folder that is this user's"
+                    ) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _is_whole(folder: Path, bundle: Bundle) -> bool:
+    try:
+        return read_exported(folder, bundle, "float32") is not None
+    except ExportFailed:
+        return False
 
 
 def _export(bundle: Bundle, folder: Path, stopping: threading.Event) -> None:
@@ -125,14 +137,15 @@ def _export(bundle: Bundle, folder: Path, stopping: threading.Event) -> None:
         return
     log.info("converting %s version %d for OpenVINO; this happens once", bundle.name, bundle.version)
     command = [sys.executable, "-P", "-m", "app.exporting.child", str(bundle.folder.absolute()), str(folder)]
-    with (folder / "said").open("w+b") as said:
+    with tempfile.TemporaryFile() as said:  # the cache may be full, and that has to be said
         code = _run(command, said, stopping)
         said.seek(0)
         text = said.read().decode("utf-8", "replace").strip()
-    (folder / "said").unlink()
     if code == 0:
         return
-    if code in {FAILED, REFUSED}:
+    if stopping.is_set():
+        raise ShuttingDown("the server shuts down before the network was converted")
+    if code in {FAILED, REFUSED} and text:
         raise (ExportFailed if code == FAILED else BundleRefused)(text)
     log.error("the conversion of %s version %d said: %s", bundle.name, bundle.version, text[-4000:])
     raise ExportFailed("its conversion for OpenVINO ended unexpectedly; the log has the cause")

@@ -289,3 +289,12 @@ def test_few_pictures_are_measured_and_compared_on_together_and_it_says_so(
     assert shown.exit_code == 0, shown.output
     assert "calibrated and compared on the same 12 pictures" in " ".join(shown.output.split())
     assert "quantised carcass-demo/2" in shown.output
+
+
+def test_model_with_a_number_for_a_name_has_a_next_version_too(tmp_path: Path) -> None:
+    write_random_bundle(tmp_path, name="2024")
+    (tmp_path / "pictures").mkdir()
+    _, report = quantize(tmp_path, "--images", str(tmp_path / "pictures"), bundle="2024")
+
+    assert "exists already" not in report["reason"]
+    assert "picture" in report["reason"]

@@ -1,10 +1,19 @@
 """`lineside serve`: what goes wrong before anything is served is one line that names the fix."""
 
 import os
+import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
+
+import pytest
+
+from app.api.server import DrainingServer
+from app.cli.main import main
+from app.cli.serve import run_server
+from app.settings import Settings
 
 LINESIDE = Path(sys.executable).parent / "lineside"
 
@@ -26,6 +35,50 @@ def test_taken_port_is_told_at_once_with_the_fix() -> None:
     assert ended.returncode == 1
     assert "--port" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_of_two_that_start_at_once_on_one_port_one_is_told(tmp_path: Path) -> None:
+    """Not left to run without the port."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    env = {key: value for key, value in os.environ.items() if not key.startswith("LINESIDE_")}
+    command = [LINESIDE, "serve", "--models", tmp_path, "--port", port]
+    both = [subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    try:
+        end = time.monotonic() + 120
+        while all(one.poll() is None for one in both) and time.monotonic() < end:
+            time.sleep(0.05)
+        ended = [one for one in both if one.poll() is not None]
+        assert [one.returncode for one in ended] == [1]
+        assert "--port" in ended[0].communicate()[1]
+    finally:
+        for one in both:
+            one.terminate()
+            one.communicate(timeout=120)
+
+
+def test_message_is_shown_as_it_is(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """A name may look like the markup of what prints it."""
+    monkeypatch.setattr(sys, "argv", ["lineside", "tune", "a[/x][red]", "--models", str(tmp_path)])
+    with pytest.raises(SystemExit):
+        main()
+
+    assert "a[/x][red]" in capsys.readouterr().err
+
+
+def test_address_of_version_6_is_shown_as_browsers_read_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    if not socket.has_ipv6:
+        pytest.skip("no IPv6 on this machine")
+    monkeypatch.setattr(DrainingServer, "run", lambda _self, sockets: [one.close() for one in sockets])
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    run_server(Settings(host="::1", port=0, model_repository=tmp_path, device="cpu", log_format="text"))
+
+    assert "listening on http://[::1]:" in capsys.readouterr().err
 
 
 def test_device_that_is_not_there_is_told_with_those_that_are() -> None:

@@ -2,6 +2,7 @@
 
 import json
 import multiprocessing
+import os
 import shutil
 import subprocess
 import sys
@@ -104,12 +105,17 @@ def test_two_servers_that_convert_at_once_both_get_a_whole_form(tmp_path: Path) 
     assert len(list((cache / "openvino").iterdir())) == 1
 
 
+@pytest.mark.parametrize("is_there", [True, False])
 @pytest.mark.parametrize("damage", ["float32.bin", "float32.xml", "float32.json"])
-def test_damaged_cache_is_made_again(tmp_path: Path, damage: str) -> None:
+def test_damaged_cache_is_made_again(tmp_path: Path, damage: str, *, is_there: bool) -> None:
+    """Also where somebody has cleaned up file by file."""
     bundle, cache = bundle_in(tmp_path), tmp_path / "cache"
     form = float32_form(bundle, cache, threading.Event())
     file = form.graph.parent / damage
-    file.write_bytes(file.read_bytes()[:-7])
+    whole = file.read_bytes()
+    file.unlink()
+    if is_there:
+        file.write_bytes(whole[:-7])
 
     again = float32_form(bundle, cache, threading.Event())
 
@@ -215,8 +221,24 @@ def test_server_that_stops_does_not_wait_for_a_conversion(tmp_path: Path) -> Non
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
 
     assert ended.returncode == 1
-    assert "ExportFailed" in ended.stderr
+    assert "ShuttingDown" in ended.stderr
     assert names(cache) == []
+
+
+def test_conversion_that_breaks_down_is_not_the_bundles_fault(tmp_path: Path) -> None:
+    """Torch serves the model then; Python's own exit code says that something was raised, not what."""
+    bundle, broken = bundle_in(tmp_path), tmp_path / "torchvision"
+    broken.mkdir()
+    (broken / "__init__.py").write_text("raise ImportError('broken')", "utf-8")
+    code = (
+        "import threading; from pathlib import Path; from app.bundles.repository import open_bundle;"
+        "from app.wiring.forms import float32_form;"
+        f"float32_form(open_bundle(Path({str(bundle.folder)!r})), Path({str(tmp_path)!r}), threading.Event())"
+    )
+    env = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])}
+    ended = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=False)
+
+    assert "app.errors.ExportFailed: its conversion for OpenVINO ended unexpectedly" in ended.stderr
 
 
 def test_engines_and_precisions_that_are_not_there_are_told_with_the_fix(tmp_path: Path) -> None:
