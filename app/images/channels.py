@@ -14,6 +14,7 @@ from app.domain import EncodedPicture
 from app.images.encode import encoded
 from app.images.heat import Scale
 from app.images.layout import ColorBar, Headings, Tile, arranged
+from app.images.paint import size_filling
 from app.images.sheets import Style
 from app.images.text import signed_number
 
@@ -53,8 +54,7 @@ def render_contact_sheet(
     """
     ranked = sorted(channels, key=lambda channel: -channel.contribution)
     shared = style.scale_of([channel.values for channel in ranked])
-    width = style.panel_width
-    size = (width, max(1, round(width / aspect)))
+    size = size_filling(style.panel_width, style.panel_height, aspect=(aspect, 1.0))
     tiles = []
     for channel in ranked:
         bar = _opaque_bar(shared if style.is_one_scale else style.scale_of([channel.values]), style)
@@ -63,7 +63,9 @@ def render_contact_sheet(
         own_bar = None if style.is_one_scale else bar
         tiles.append(Tile(image, f"#{channel.index}", signed_number(channel.contribution), own_bar))
     shared_bar = _opaque_bar(shared, style) if style.is_one_scale else None
-    sheet = arranged(tiles, columns=columns, headings=Headings(title), bar=shared_bar)
+    sheet = arranged(
+        tiles, tile_width=style.panel_width, columns=columns, headings=Headings(title), bar=shared_bar
+    )
     return encoded(sheet, style.media_type)
 
 

@@ -52,9 +52,16 @@ class Headings:
 
 
 def arranged(
-    tiles: Sequence[Tile], *, columns: int, headings: Headings, bar: ColorBar | None = None
+    tiles: Sequence[Tile], *, tile_width: int, columns: int, headings: Headings, bar: ColorBar | None = None
 ) -> Image.Image:
-    """All tiles, row by row, on one sheet; `bar` is for all of them, at its foot.
+    """All tiles, row by row, on one sheet.
+
+    Args:
+        tiles: none wider than `tile_width`; the words of a narrower one take all of it.
+        tile_width: pixels.
+        columns: tiles in a row.
+        headings: words around the tiles.
+        bar: for all of them, at the sheet's foot.
 
     Raises:
         ValueError: no tiles, or no columns.
@@ -62,7 +69,6 @@ def arranged(
     if not tiles or columns < 1:
         raise ValueError("a sheet needs at least one tile and one column")
     columns = min(columns, len(tiles))
-    tile_width = max(tile.image.width for tile in tiles)
     font = font_of(round(tile_width / 20))
     gap = round(1.1 * font.em)
     width = columns * tile_width + (columns - 1) * gap
@@ -74,13 +80,13 @@ def arranged(
         ]
     if any(headings.columns):
         names = [_line(name, font, tile_width) for name in headings.columns[:columns]]
-        blocks.append(_beside(names, gap))
+        blocks.append(_beside(names, tile_width, gap))
     for number, start in enumerate(range(0, len(tiles), columns)):
         if number < len(headings.rows) and headings.rows[number]:
             blocks.append(_line(headings.rows[number], font, width, color=FAINT))
             blocks.append(_space(width, round(0.2 * font.em)))
         row = [_block(tile, tile_width, font) for tile in tiles[start : start + columns]]
-        blocks += [_beside(row, gap), _space(width, gap)]
+        blocks += [_beside(row, tile_width, gap), _space(width, gap)]
     if bar is not None:
         blocks.append(_bar(bar, min(_BAR_EMS * font.em, width), font))
     else:
@@ -131,9 +137,9 @@ def _stacked(blocks: Sequence[Image.Image]) -> Image.Image:
     return whole
 
 
-def _beside(blocks: Sequence[Image.Image], gap: int) -> Image.Image:
-    """Side by side, aligned at the top; as wide as the widest each."""
-    step = max(block.width for block in blocks) + gap
+def _beside(blocks: Sequence[Image.Image], width: int, gap: int) -> Image.Image:
+    """Side by side, aligned at the top, in columns of this width."""
+    step = width + gap
     whole = _space(step * len(blocks) - gap, max(block.height for block in blocks))
     for number, block in enumerate(blocks):
         whole.paste(block, (number * step, 0))

@@ -61,9 +61,17 @@ def canvas_of(image: Image.Image, max_side: int) -> tuple[Image.Image, Affine]:
     return _resized(image, width, height)
 
 
-def canvas_of_width(image: Image.Image, width: int) -> tuple[Image.Image, Affine]:
-    """As `canvas_of`, but of exactly this width, larger or smaller than the picture."""
-    return _resized(image, width, max(1, round(image.height * width / image.width)))
+def canvas_filling(image: Image.Image, width: int, height: int) -> tuple[Image.Image, Affine]:
+    """As `canvas_of`, but as large as goes into a box of this size, larger or smaller than the picture."""
+    return _resized(image, *size_filling(width, height, aspect=(image.width, image.height)))
+
+
+def size_filling(width: int, height: int, *, aspect: tuple[float, float]) -> tuple[int, int]:
+    """The largest size in pixels with these proportions (across, down) in a box; no side is less than a pixel."""
+    across, down = aspect
+    if down * width <= height * across:
+        return width, max(1, round(down * width / across))
+    return max(1, round(across * height / down)), height
 
 
 def _resized(image: Image.Image, width: int, height: int) -> tuple[Image.Image, Affine]:

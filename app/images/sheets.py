@@ -19,7 +19,7 @@ from app.images.encode import MediaType, encoded
 from app.images.heat import Normalization, Scale, clipped_scale_of, scale_of
 from app.images.layout import ColorBar, Headings, Tile, arranged
 from app.images.marks import Region, draw_contours, draw_regions
-from app.images.paint import Box, canvas_of_width, extent_of, mapped, outline, paint, shading_of
+from app.images.paint import Box, canvas_filling, extent_of, mapped, outline, paint, shading_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +62,11 @@ class Style:
     """Pixels."""
     media_type: MediaType = "image/jpeg"
 
+    @property
+    def panel_height(self) -> int:
+        """Pixels, at most: a telephone's upright picture fits, and one of 1 x 65,000 pixels costs no more."""
+        return 2 * self.panel_width
+
     def scale_of(self, maps: Sequence[NDArray[np.float32]]) -> Scale:
         """One scale for these."""
         if self.clipped_share and self.normalization == "max" and len(maps) == 1:
@@ -91,6 +96,7 @@ def render_panels(
     return encoded(
         arranged(
             [_tile(panel, shared, style) for panel in panels],
+            tile_width=style.panel_width,
             columns=columns,
             headings=headings or Headings(),
             bar=style.bar(shared) if style.is_one_scale and has_maps else None,
@@ -146,7 +152,7 @@ def render_comparison(
 
 
 def _tile(panel: Panel, shared: Scale, style: Style) -> Tile:
-    canvas, to_canvas = canvas_of_width(panel.picture.image, style.panel_width)
+    canvas, to_canvas = canvas_filling(panel.picture.image, style.panel_width, style.panel_height)
     bar = None
     if panel.heat is not None:
         values = panel.heat.values

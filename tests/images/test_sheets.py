@@ -132,7 +132,66 @@ def test_pictures_of_different_sizes_share_a_sheet() -> None:
 
     drawn = pixels(render_panels([Panel(PICTURE), Panel(tall)], columns=2, style=STYLE))
 
-    assert (drawn == (10, 200, 10)).all(axis=2).sum() == 120 * 400
+    assert (drawn == (10, 200, 10)).all(axis=2).sum() == 72 * 240
+
+
+@pytest.mark.parametrize(
+    ("picture", "panel"),
+    [
+        ((768, 574), (384, 287)),
+        ((600, 800), (384, 512)),
+        ((45, 80), (384, 683)),
+        ((90, 180), (384, 768)),
+        ((90, 300), (230, 768)),
+        ((12, 2000), (5, 768)),
+        ((1, 65_000), (1, 768)),
+        ((65_000, 1), (384, 1)),
+    ],
+)
+def test_a_panel_is_as_wide_as_all_others_unless_it_would_be_taller_than_two_widths(
+    picture: tuple[int, int], panel: tuple[int, int]
+) -> None:
+    """A file of 250 bytes may be a thousand times as tall as wide; it costs what any other costs."""
+    plain = Picture(Image.new("RGB", picture, (10, 200, 10)), "PNG")
+
+    drawn = pixels(render_panels([Panel(plain)], columns=1, style=Style(media_type="image/png")))
+
+    is_picture = (drawn == (10, 200, 10)).all(axis=2)
+    assert (is_picture.any(axis=0).sum(), is_picture.any(axis=1).sum()) == panel
+    assert drawn.shape[1] == 384 + 2 * 28
+
+
+@pytest.mark.parametrize("style", [Style(media_type="image/png"), replace(PER_LAYER, media_type="image/png")])
+def test_a_narrow_picture_keeps_its_map_and_its_words(style: Style) -> None:
+    """They have the width of a panel, whatever the picture leaves of it."""
+    narrow = Picture(Image.new("RGB", (12, 2000), (90, 90, 90)), "PNG")
+    values = np.linspace(0.0, 1.0, 49, dtype=np.float32).reshape(7, 7)
+    shown = HeatMap(values, Affine(scale_x=12 / 7, scale_y=2000 / 7), (0.0, 0.0, 12.0, 2000.0))
+
+    drawn = [
+        pixels(render_panels([Panel(narrow, shown, caption)] * 2, columns=2, style=style))
+        for caption in ("", "a castrate, I think")
+    ]
+
+    assert drawn[0].shape[1] == drawn[1].shape[1] == 2 * 384 + 21 + 2 * 28
+    assert np.ptp(drawn[0][28:796, 28:33].astype(int), axis=0).max() > 100
+    is_word = (drawn[1][796:830, 28:412] != PAPER).any(axis=2)
+    assert np.ptp(np.flatnonzero(is_word.any(axis=0))) > 100
+
+
+@pytest.mark.parametrize(("aspect", "tile"), [(4 / 3, (144, 108)), (0.006, (2, 288)), (1e-5, (1, 288))])
+def test_a_channel_of_a_narrow_picture_is_no_taller_than_two_widths(
+    aspect: float, tile: tuple[int, int]
+) -> None:
+    dead = [Channel(3, np.zeros((5, 5), np.float32), 0.0)]
+    style = replace(CHANNELS, media_type="image/png", is_one_scale=False)
+
+    drawn = pixels(render_contact_sheet(dead, aspect=aspect, style=style))
+
+    is_dark = (drawn == color_table("viridis")[0]).all(axis=2)[18:, 18:][
+        : tile[1] + 1
+    ]  # its bar below has this colour too
+    assert (is_dark[0].sum(), is_dark[:, 0].sum()) == tile
 
 
 @given(
