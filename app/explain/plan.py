@@ -21,6 +21,8 @@ GRADCAM_IS_MISLEADING = (
 )
 MOST_CHANNELS = 64
 """A sheet of more is not looked at, and 64 maps of 56 x 56 are 2 MB of JSON."""
+MOST_CLASSES = 64
+"""The same for maps by class; 1,000 of them took 19 s to draw, and more pixels than a file may have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +34,7 @@ class Question:
     score: Score = "logit"
     against: str | None = None
     classes: str | None = None
-    """`all`, `topN`, or names and indices with commas between."""
+    """`all`, `topN`, or names and indices with commas between; no more than `MOST_CLASSES` come of it."""
     layers: str | None = None
     """`all`, or names with commas between."""
     feature_maps: str | None = None
@@ -110,7 +112,8 @@ def planned(question: Question, model: Abilities) -> Plan:
         layers = (model.target_layer,)
     classes = _classes(question.classes, model)
     if classes is not None:
-        _check_classes(question, model, is_evidence=is_evidence)
+        count = classes if isinstance(classes, int) else len(classes)
+        _check_classes(question, model, count, is_evidence=is_evidence)
     channels_of, channel_count = _channels(question, model)
     probe = None
     if layers or channels_of is not None:
@@ -191,7 +194,11 @@ def _classes(asked: str | None, model: Abilities) -> tuple[int, ...] | int | Non
     return tuple(dict.fromkeys(model.class_index(name.strip()) for name in asked.split(",")))
 
 
-def _check_classes(question: Question, model: Abilities, *, is_evidence: bool) -> None:
+def _check_classes(question: Question, model: Abilities, count: int, *, is_evidence: bool) -> None:
+    if count > MOST_CLASSES:
+        raise InvalidRequest(
+            f"classes: up to {MOST_CLASSES} maps at once, not {count}; ask for top{MOST_CLASSES}, or name as many"
+        )
     if question.against is not None:
         raise InvalidRequest("classes: it gives every class its own map; leave against away")
     if not is_evidence:

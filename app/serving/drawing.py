@@ -5,8 +5,9 @@ Picture + Explanation + Findings + DrawingStyle -> EncodedPicture
 One map on the picture; or, where several were asked for, a sheet of layers, classes or channels.
 """
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from app.domain import EncodedPicture, Explanation
@@ -22,6 +23,10 @@ UNITS: dict[Language, dict[str, str]] = {
     "en": {"logit": "logits", "probability": "probability", "activation": "activation"},
     "ko": {"logit": "로짓", "probability": "확률", "activation": "활성"},
 }
+
+
+_FEWEST_COLUMNS = 3
+"""Of a sheet of classes; its panels are of the usual width as long as these are enough."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +77,7 @@ def draw(
                 style=_sheet(style, is_one_scale=False, unit=""),
             )
         case "classes":
+            columns = _class_columns(len(explanation.classes))
             return render_class_sheet(
                 picture,
                 [
@@ -82,13 +88,21 @@ def draw(
                     )
                     for each in explanation.classes
                 ],
-                columns=min(3, len(explanation.classes)),
-                style=_sheet(style, is_one_scale=True, unit=UNITS[style.language][explanation.map.unit]),
+                columns=columns,
+                style=replace(
+                    _sheet(style, is_one_scale=True, unit=UNITS[style.language][explanation.map.unit]),
+                    panel_width=_FEWEST_COLUMNS * Style().panel_width // columns,
+                ),
             )
         case "feature_maps":
             return _contact_sheet(explanation, style, labels)
         case "overlay":
             return _overlay(picture, explanation, findings, style, labels)
+
+
+def _class_columns(count: int) -> int:
+    """As many as rows, so that many classes make no ribbon; the panels become smaller and the sheet does not grow."""
+    return max(_FEWEST_COLUMNS, math.isqrt(count - 1) + 1)
 
 
 def _only_sheet(explanation: Explanation) -> Shown:

@@ -22,12 +22,15 @@ CROPPED = (ResizeShorter(60, "bilinear"), Crop(Size(48, 48), "center"))
 
 @pytest.fixture(scope="module")
 def several(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
-    """`line` has a linear head, `deep` two layers after the pooling, `cropped` loses the picture's borders."""
+    """`line` has a linear head, `deep` two layers after the pooling, `cropped` loses the picture's borders, `many`
+    has a class more than a sheet shows.
+    """
     root = Path(tmp_path_factory.mktemp("models"))
     small = (Resize(Size(24, 32), "bilinear"),)
     write_random_bundle(root, name="line", steps=small)
     write_random_bundle(root, name="deep", steps=small, head=MlpHead((8,)))
     write_random_bundle(root, name="cropped", steps=CROPPED)
+    write_random_bundle(root, name="many", steps=small, classes=[f"class-{n}" for n in range(65)])
     settings = test_settings(root, max_view_megapixels=0.01)
     with threaded_server(settings) as url, httpx.Client(base_url=url, timeout=60) as opened:
         yield opened
@@ -125,6 +128,24 @@ def test_classes_come_with_one_scale(several: httpx.Client) -> None:
     assert [each["target"] for each in best["explanation"]["classes"]["maps"]] == best["top_k"]
     named = explained(several, classes="2,castrate")["explanation"]["classes"]["maps"]
     assert [each["target"]["class_index"] for each in named] == [2, 0]
+
+
+@pytest.mark.parametrize("accept", ["application/json", "image/jpeg", "image/webp", "application/x-npy"])
+def test_more_classes_than_a_sheet_shows_are_refused_before_the_picture_is_read(
+    several: httpx.Client, accept: str
+) -> None:
+    """With what to ask for, which is answered."""
+    headers = {"Accept": accept}
+
+    for asked in ("all", "top65"):
+        response = several.post(
+            "/explain", params={"model": "many", "classes": asked}, content=b"no picture", headers=headers
+        )
+        assert (response.status_code, response.json()["code"]) == (422, "invalid_request")
+        assert "classes: up to 64 maps at once, not 65; ask for top64" in response.json()["detail"]
+
+    answered = several.post("/explain?model=many&classes=top64", content=picture_file(1), headers=headers)
+    assert (answered.status_code, answered.headers["content-type"]) == (200, accept)
 
 
 @pytest.mark.parametrize(("method", "expected"), [(None, "layercam"), ("hirescam", "hirescam")])

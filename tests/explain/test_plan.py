@@ -72,6 +72,25 @@ def test_contrast_probability_and_all_classes_need_no_probe() -> None:
     assert planned(Question(classes="female, boar,female"), NOT_PROBING).classes == (2, 1)
 
 
+def test_no_more_classes_than_a_sheet_shows() -> None:
+    """Refused with what may be asked for, in every form; a few of many classes are no matter."""
+    many = replace(RESNET, class_count=1000, class_index=int)
+    too_many = "classes: up to 64 maps at once, not {}; ask for top64, or name as many"
+
+    for asked, count in (
+        ("all", 1000),
+        ("top65", 65),
+        ("top9999", 1000),
+        (",".join(map(str, range(65))), 65),
+    ):
+        with pytest.raises(InvalidRequest, match=too_many.format(count)):
+            planned(Question(classes=asked), many)
+
+    assert planned(Question(classes="top64"), many).classes == 64
+    assert planned(Question(classes=",".join(map(str, range(64)))), many).classes == tuple(range(64))
+    assert planned(Question(classes="all"), replace(many, class_count=64)).classes == tuple(range(64))
+
+
 def test_other_methods_probe_the_last_layer() -> None:
     """And answer with its map."""
     plan = planned(Question(method="layercam", target="boar"), RESNET)
