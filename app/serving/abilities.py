@@ -1,5 +1,7 @@
 """What a model can be asked: its engine's abilities, and its classes by name or number."""
 
+import re
+
 from app.bundles.repository import Bundle
 from app.engines.base import Engine, ProbingEngine
 from app.errors import UnknownClass
@@ -29,6 +31,7 @@ def class_index(bundle: Bundle, target: str) -> int:
     """
     if target in bundle.classes:
         return bundle.classes.index(target)
-    if target.isascii() and target.isdigit() and int(target) < len(bundle.classes):
+    # More digits are no index, and of more than 4,300 int() raises. Zeros in front are let pass.
+    if re.fullmatch("[0-9]{1,18}", target) and int(target) < len(bundle.classes):
         return int(target)
-    raise UnknownClass(f"no class {target!r} in {bundle.name}; it knows {', '.join(bundle.classes)}")
+    raise UnknownClass(f"no class {target[:80]!r} in {bundle.name}; it knows {', '.join(bundle.classes)}")

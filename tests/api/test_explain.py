@@ -137,11 +137,13 @@ def test_lines_of_accept_are_one_list(client: httpx.Client) -> None:
     assert (response.status_code, response.headers["content-type"]) == (200, "image/webp")
 
 
-@pytest.mark.parametrize("target", ["sow", "3", "-1", "²"])
-def test_unknown_class_lists_those_that_exist(client: httpx.Client, target: str) -> None:
-    """422 unknown_class."""
-    response = client.post("/explain", params={"target": target}, content=picture_file(1))
+@pytest.mark.parametrize("parameter", ["target", "against", "classes"])
+@pytest.mark.parametrize("target", ["sow", "3", "-1", "²", "1" * 5000], ids=lambda target: target[:8])
+def test_unknown_class_lists_those_that_exist(client: httpx.Client, parameter: str, target: str) -> None:
+    """422 unknown_class, however long; Python itself reads no number of 5,000 digits."""
+    response = client.post("/explain", params={parameter: target}, content=picture_file(1))
 
     assert response.status_code == 422
     assert response.json()["code"] == "unknown_class"
     assert "castrate, boar, female" in response.json()["detail"]
+    assert len(response.json()["detail"]) < 200
