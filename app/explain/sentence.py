@@ -89,9 +89,9 @@ def _english_number(value: float) -> str:
     return f"{side} {number}".strip()
 
 
-def _english_share(value: float) -> str:
+def _english_share(value: float, *, over: str = "over") -> str:
     number, side = _bounded(value, 2)
-    return f"{side} {float(number) * 100:.0f} %".strip()
+    return f"{over if side == 'over' else side} {float(number) * 100:.0f} %".strip()
 
 
 _KOREAN_SIDES = {"over": " 초과", "under": " 미만", "": ""}
@@ -140,7 +140,7 @@ def _english_where(finding: Finding, evidence: str) -> str:
         return f"{evidence} is scattered and no region stands out"
     top = finding.told[0]
     if finding.is_spread:
-        area = _english_share(top.area_fraction)
+        area = _english_share(top.area_fraction, over="more than")  # "spread over over 99 %" is no English
         return f"{_english_share(top.share)} of {evidence} is spread over {area} of the map"
     places = [
         (_english_share(share), _ENGLISH_PLACES[place]) for place, share in finding.shares_by_place().items()

@@ -170,6 +170,12 @@ CASES = [
         id="one region that is no place",
     ),
     pytest.param(
+        finding(region(0.998, CENTRE, area=0.996)),
+        "Over 99 % of the evidence for boar is spread over more than 99 % of the map.",
+        "수를 가리키는 근거의 99% 초과가 지도의 99% 초과에 걸쳐 있습니다.",
+        id="nearly all of it over nearly all of the map",
+    ),
+    pytest.param(
         finding(status="no_positive_evidence"),
         "Nothing in this picture speaks for boar.",
         "이 사진에는 수를 가리키는 근거가 없습니다.",
