@@ -5,12 +5,8 @@ from dataclasses import dataclass
 from PIL import ImageFile, TiffImagePlugin
 from PIL.TiffImagePlugin import TiffImageFile
 
-from app.errors import ImageTooLarge, UnreadableImage, UnsupportedImage
-from app.images import directory
-
-MAX_JPEG_SCANS = 32
-"""A progressive JPEG has about ten. Each costs a pass over the picture however few bytes it holds: a hundred
-of them, in a 0.3 MB file of 49 megapixels, took a busy core 20 s."""
+from app.errors import ImageTooLarge, UnsupportedImage
+from app.images import directory, markers
 
 _NEW_SUBFILE_TYPE, _MAX_SAMPLE_VALUE, _DNG_VERSION = 254, 281, 50706
 
@@ -32,12 +28,11 @@ def refuse_before_opening(data: bytes, kind: str, *, max_pixels: int) -> None:
 
     Raises:
         ImageTooLarge: a WebP canvas above the limit; libwebp allocates it on opening.
-        UnreadableImage: a JPEG of absurdly many scans.
+        UnreadableImage: a JPEG of absurdly many scans or segments.
         UnsupportedImage: a BMP with run lengths; a TIFF of absurdly many strips.
     """
-    # In compressed data every 0xFF is followed by 0x00 or a restart marker, so this finds real scans only.
-    if kind == "JPEG" and data.count(b"\xff\xda") > MAX_JPEG_SCANS:
-        raise UnreadableImage(f"the JPEG has more than {MAX_JPEG_SCANS} scans; save it again as a plain one")
+    if kind == "JPEG":
+        markers.refuse(data)
     if kind == "WEBP" and (size := _webp_size(data)):
         refuse_too_large(size, max_pixels=max_pixels)
     if kind == "BMP" and _has_run_lengths(data):

@@ -429,14 +429,6 @@ def test_a_tiff_with_tiles_far_larger_than_itself_is_refused() -> None:
         read(data)
 
 
-def test_a_jpeg_of_a_thousand_scans_is_refused() -> None:
-    data = written(photograph(), "JPEG", progressive=True)
-    scan = data[data.index(b"\xff\xda") :]
-
-    with pytest.raises(UnreadableImage, match="scans"):
-        read(data + scan * 150)
-
-
 def test_a_camera_raw_file_is_not_mistaken_for_its_thumbnail() -> None:
     with pytest.raises(UnsupportedImage, match="preview"):
         read(tiff(np.zeros((4, 4), np.uint8), tags={254: (4, 1)}))
