@@ -56,13 +56,18 @@ def refuse_tiff(file: TiffImageFile, *, max_pixels: int) -> None:
     """Refuses TIFFs that are not what they seem.
 
     Raises:
-        UnsupportedImage: a camera raw file, whose first page is only a preview.
+        UnsupportedImage: a camera raw file, whose first page is only a preview; planes that Pillow reads wrongly.
         ImageTooLarge: tiles far larger than the picture; each is decoded whole.
     """
     subfile_type = file.tag_v2.get(_NEW_SUBFILE_TYPE, 0)
     if _DNG_VERSION in file.tag_v2 or (isinstance(subfile_type, int) and subfile_type & 1):
         raise UnsupportedImage(
             "the TIFF's first page is a preview, as in a camera's raw file; export the picture as plain TIFF"
+        )
+    if _has_misread_planes(file):
+        raise UnsupportedImage(
+            "the TIFF keeps its channels in separate planes, and not as plain 8-bit samples; save it with the channels "
+            "of a pixel together (contiguous, also called chunky or interleaved)"
         )
     width, height = (file.tag_v2.get(tag) for tag in (TiffImagePlugin.TILEWIDTH, TiffImagePlugin.TILELENGTH))
     if isinstance(width, int) and isinstance(height, int):
@@ -84,6 +89,21 @@ def facts(file: ImageFile.ImageFile, data: bytes) -> SampleFacts:
         return _tiff_facts(file)
     bits = data[24] if file.format == "PNG" else 8  # IHDR: length 4, name 4, width 4, height 4, depth
     return SampleFacts(bits=bits, declared_maximum=2**bits - 1, is_white_zero=False)
+
+
+def _has_misread_planes(file: TiffImageFile) -> bool:
+    """Whether Pillow would take an uncompressed plane for something else, without a word.
+
+    It unpacks each plane by the first letters of the format's name alone: of "RGB;16L" only the "R" is left, so that
+    16-bit samples come out as twice as many of 8 bits; of "L;I" the inversion is lost. What is compressed goes
+    through libtiff, which knows better.
+    """
+    tags = file.tag_v2
+    if tags.get(TiffImagePlugin.PLANAR_CONFIGURATION, 1) != 2 or file.info["compression"] != "raw":
+        return False
+    bits = set(tags.get(TiffImagePlugin.BITSPERSAMPLE, (1,)))
+    is_plain = tags.get(TiffImagePlugin.PHOTOMETRIC_INTERPRETATION, 0) != 0
+    return not (is_plain and bits <= {1, 8} and tags.get(TiffImagePlugin.FILLORDER, 1) == 1)
 
 
 def _tiff_facts(file: TiffImageFile) -> SampleFacts:

@@ -1,7 +1,9 @@
 """Promises of the look into a TIFF before it is opened: what is refused there, in every byte order, and why."""
 
 import struct
+import zlib
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -62,3 +64,59 @@ def test_a_tiff_in_very_many_pieces_is_refused_with_a_way_out(kind: str, magic: 
     with pytest.raises(UnsupportedImage, match=r"40,000 strips or tiles; save it in larger ones.* 32,768"):
         read(in_pieces(40_000, kind, magic))
     assert np.array_equal(np.asarray(few.image)[..., 0], [[10, 20, 30, 40]] * 3_000)
+
+
+RAMP = np.array(
+    [[[0, 40, 80], [10, 200, 30]], [[255, 1, 2], [90, 91, 250]], [[7, 8, 9], [60, 50, 40]]], np.uint8
+)
+
+
+def in_planes(samples: np.ndarray[Any, Any], *, magic: bytes, is_packed: bool = False) -> bytes:
+    """(H, W, C), a strip a channel; `is_packed`: in deflate."""
+    order = "<" if magic[:2] == b"II" else ">"
+    height, width, channels = samples.shape
+    planes = [
+        np.ascontiguousarray(samples[..., c]).astype(samples.dtype.newbyteorder(order)).tobytes()
+        for c in range(channels)
+    ]
+    planes = [zlib.compress(plane) if is_packed else plane for plane in planes]
+    places = [16 + sum(len(plane) for plane in planes[:number]) for number in range(channels)]
+    tags = {
+        258: (SHORT, [8 * samples.itemsize] * channels), 259: (SHORT, [8 if is_packed else 1]),
+        262: (SHORT, [2 if channels == 3 else 1]), 277: (SHORT, [channels]), 284: (SHORT, [2]),
+        278: (LONG, [height]), 273: (LONG, places), 279: (LONG, [len(plane) for plane in planes]),
+    }  # fmt: skip
+    return tiff(grey(width, height) | tags, b"".join(planes), magic=magic)
+
+
+@pytest.mark.parametrize("magic", [LITTLE, BIG, BIG_TIFF])
+def test_planes_of_16_bits_are_refused_with_a_way_out(magic: bytes) -> None:
+    """Pillow reads them without a word, to every other byte of the left half."""
+    with pytest.raises(
+        UnsupportedImage, match=r"separate planes.*save it with the channels of a pixel together"
+    ):
+        read(in_planes(RAMP.astype(np.uint16) * 257, magic=magic))
+
+
+@pytest.mark.parametrize("magic", [LITTLE, BIG, BIG_TIFF])
+def test_planes_of_8_bits_are_read(magic: bytes) -> None:
+    assert np.array_equal(np.asarray(read(in_planes(RAMP, magic=magic)).image), RAMP)
+
+
+@pytest.mark.parametrize("magic", [LITTLE, BIG, BIG_TIFF])
+@pytest.mark.parametrize("depth", [8, 16])
+def test_compressed_planes_are_read_at_any_depth(depth: int, magic: bytes) -> None:
+    samples = RAMP if depth == 8 else RAMP.astype(np.uint16) * 257
+
+    assert np.array_equal(np.asarray(read(in_planes(samples, magic=magic, is_packed=True)).image), RAMP)
+
+
+@pytest.mark.parametrize("tags", [{262: (SHORT, [0])}, {266: (SHORT, [2])}, {258: (SHORT, [4])}])
+def test_a_plane_whose_samples_pillow_would_not_turn_round_is_refused(
+    tags: dict[int, tuple[int, Sequence[int]]],
+) -> None:
+    """Counted from white, bits from the right, or two samples a byte."""
+    plane = {278: (LONG, [4]), 273: (LONG, [16]), 279: (LONG, [16]), 284: (SHORT, [2])}
+
+    with pytest.raises(UnsupportedImage, match="separate planes"):
+        read(tiff(grey(4, 4) | plane | tags, bytes(range(16))))
