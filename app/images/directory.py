@@ -6,6 +6,8 @@ bytes -> nothing, or a refusal
 import struct
 from collections.abc import Iterator
 
+from PIL.TiffImagePlugin import COMPRESSION_INFO
+
 from app.errors import UnsupportedImage
 
 MAX_STRIPS = 32_768
@@ -13,16 +15,41 @@ MAX_STRIPS = 32_768
 million, in an 8 MB file, 10 to 18 s. Enough for a row a strip of any camera's picture, or 8 megapixels in tiles
 of 16 x 16."""
 
-_STRIP_OFFSETS, _TILE_OFFSETS = 273, 324
+_COMPRESSION, _STRIP_OFFSETS, _TILE_OFFSETS = 259, 273, 324
+_SHORT = 3
+_NOT_READ = {
+    22610: "JPEG XR",
+    33003: "JPEG 2000",
+    33004: "JPEG 2000",
+    33005: "JPEG 2000",
+    34661: "JBIG",
+    34712: "JPEG 2000",
+    34887: "LERC",
+    34933: "PNG",
+    34934: "JPEG XR",
+    50001: "WebP",
+    50002: "JPEG XL",
+    52546: "JPEG XL",
+}
+"""Compressions by their numbers, as tifffile lists them. Pillow knows WebP's, but its libtiff is built without."""
 
 
 def refuse(data: bytes) -> None:
     """Refuses a TIFF that cannot be read, or only at length.
 
     Raises:
-        UnsupportedImage: more strips or tiles than is reasonable.
+        UnsupportedImage: big-endian BigTIFF, a compression that is not read, more strips or tiles than is reasonable.
     """
-    for tag, count in _entries(data):
+    if data.startswith(b"MM\0+"):  # Pillow takes it for a classic one
+        raise UnsupportedImage(
+            "big-endian BigTIFF is not accepted; save it as plain TIFF, or as little-endian BigTIFF"
+        )
+    for tag, count, value in _entries(data):
+        if tag == _COMPRESSION and (value in _NOT_READ or value not in COMPRESSION_INFO):
+            raise UnsupportedImage(
+                f"a TIFF compressed with {_NOT_READ.get(value, f'method {value}')} is not accepted; "
+                "save it with LZW, deflate or no compression"
+            )
         if tag in {_STRIP_OFFSETS, _TILE_OFFSETS} and count > MAX_STRIPS:
             raise UnsupportedImage(
                 f"the TIFF is cut into {count:,} strips or tiles; save it in larger ones, "
@@ -30,17 +57,20 @@ def refuse(data: bytes) -> None:
             )
 
 
-def _entries(data: bytes) -> Iterator[tuple[int, int]]:
-    """Tag and number of values of each entry (TIFF 6.0, section 2; BigTIFF has 64-bit offsets and counts)."""
-    order, is_big = ("<", data[2] == 43) if data[:2] == b"II" else (">", data[3] == 43)
+def _entries(data: bytes) -> Iterator[tuple[int, int, int]]:
+    """Tag, number of values, and the value of a SHORT or LONG that is alone.
+
+    TIFF 6.0, section 2; BigTIFF has 64-bit offsets and counts.
+    """
+    order, is_big = "<" if data[:2] == b"II" else ">", data[2:4] == b"+\0"
     offset, number = ("Q", "Q") if is_big else ("I", "H")
     start = _unpacked(order + offset, data, 8 if is_big else 4)
     first = start + struct.calcsize(order + number)
-    entry = struct.Struct(order + ("HHQ8x" if is_big else "HHI4x"))
+    entry = struct.Struct(order + ("HHQ4s4x" if is_big else "HHI4s"))
     directory = data[first : first + _unpacked(order + number, data, start) * entry.size]
     whole = len(directory) // entry.size * entry.size
-    for tag, _type, count in entry.iter_unpack(directory[:whole]):
-        yield tag, count
+    for tag, kind, count, field in entry.iter_unpack(directory[:whole]):
+        yield tag, count, _unpacked(order + ("H" if kind == _SHORT else "I"), field, 0)
 
 
 def _unpacked(layout: str, data: bytes, at: int) -> int:

@@ -29,7 +29,7 @@ def refuse_before_opening(data: bytes, kind: str, *, max_pixels: int) -> None:
     Raises:
         ImageTooLarge: a WebP canvas above the limit; libwebp allocates it on opening.
         UnreadableImage: a JPEG of absurdly many scans or segments.
-        UnsupportedImage: a BMP with run lengths; a TIFF of absurdly many strips.
+        UnsupportedImage: a BMP with run lengths; a TIFF of absurdly many strips; a JPEG or TIFF of a rare kind.
     """
     if kind == "JPEG":
         markers.refuse(data)

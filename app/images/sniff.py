@@ -19,7 +19,7 @@ _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"II*\x00", "TIFF"),
     (b"MM\x00*", "TIFF"),
     (b"II+\x00", "TIFF"),  # BigTIFF: 64-bit offsets
-    (b"MM\x00+", "TIFF"),
+    (b"MM\x00+", "TIFF"),  # refused, with a way out, where the directory is read
     (b"GIF87a", "GIF"),
     (b"GIF89a", "GIF"),
     (b"%PDF", "PDF"),

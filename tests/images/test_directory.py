@@ -3,16 +3,18 @@
 import struct
 import zlib
 from collections.abc import Sequence
+from io import BytesIO
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from app.domain import Geometry
-from app.errors import UnsupportedImage
+from app.errors import UnreadableImage, UnsupportedImage
 from app.images.decode import Picture, decode
 
-LITTLE, BIG, BIG_TIFF = b"II*\0", b"MM\0*", b"II+\0"
+LITTLE, BIG, BIG_TIFF, BIG_ENDIAN_BIG_TIFF = b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"
 SHORT, LONG = 3, 4
 
 
@@ -120,3 +122,55 @@ def test_a_plane_whose_samples_pillow_would_not_turn_round_is_refused(
 
     with pytest.raises(UnsupportedImage, match="separate planes"):
         read(tiff(grey(4, 4) | plane | tags, bytes(range(16))))
+
+
+@pytest.mark.parametrize("magic", [LITTLE, BIG, BIG_TIFF])
+@pytest.mark.parametrize(
+    ("number", "name"),
+    [
+        (33003, "JPEG 2000"),
+        (33005, "JPEG 2000"),
+        (34712, "JPEG 2000"),
+        (34887, "LERC"),
+        (34934, "JPEG XR"),
+        (50001, "WebP"),
+        (50002, "JPEG XL"),
+        (65000, "method 65000"),
+    ],
+)
+def test_a_compression_that_is_not_read_is_named_with_a_way_out(number: int, name: str, magic: bytes) -> None:
+    strip = {259: (SHORT, [number]), 278: (LONG, [4]), 273: (LONG, [16]), 279: (LONG, [16])}
+
+    with pytest.raises(UnsupportedImage, match=rf"compressed with {name} is not .*; save it with LZW"):
+        read(tiff(grey(4, 4) | strip, bytes(range(16)), magic=magic))
+
+
+def test_a_compression_is_named_whichever_width_its_number_has() -> None:
+    strip = {259: (LONG, [34712]), 278: (LONG, [4]), 273: (LONG, [16]), 279: (LONG, [16])}
+
+    with pytest.raises(UnsupportedImage, match="JPEG 2000"):
+        read(tiff(grey(4, 4) | strip, bytes(range(16)), magic=BIG))
+
+
+@pytest.mark.parametrize(
+    "compression", ["tiff_lzw", "tiff_adobe_deflate", "packbits", "lzma", "zstd", "jpeg"]
+)
+def test_other_compressions_are_read(compression: str) -> None:
+    buffer = BytesIO()
+    Image.new("RGB", (16, 16), (90, 90, 90)).save(buffer, "TIFF", compression=compression)
+
+    assert read(buffer.getvalue()).image.getpixel((3, 3)) == (90, 90, 90)
+
+
+def test_big_endian_bigtiff_is_unsupported_not_corrupt() -> None:
+    strip = {278: (LONG, [4]), 273: (LONG, [16]), 279: (LONG, [16])}
+
+    with pytest.raises(UnsupportedImage, match="big-endian BigTIFF is not accepted; save it as plain TIFF"):
+        read(tiff(grey(4, 4) | strip, bytes(range(16)), magic=BIG_ENDIAN_BIG_TIFF))
+
+
+@pytest.mark.parametrize("length", range(4, 40, 3))
+@pytest.mark.parametrize("magic", [LITTLE, BIG, BIG_TIFF])
+def test_a_directory_that_is_not_there_is_corrupt(length: int, magic: bytes) -> None:
+    with pytest.raises(UnreadableImage, match="truncated or corrupt"):
+        read((magic + b"\x08\0\0\0\xff\xff\xff\xff" + b"\xff" * 40)[:length])

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from app.domain import Geometry
-from app.errors import UnreadableImage
+from app.errors import UnreadableImage, UnsupportedImage
 from app.images.decode import Picture, decode
 
 SCAN_MARKERS = b"\xff\xda" * 20_000
@@ -114,3 +114,57 @@ def test_some_padding_between_segments_is_borne() -> None:
     picture = read(behind_the_start(data, segment(0xE1, b"") + b"\xff" * 4_000))
 
     assert np.array_equal(np.asarray(picture.image), np.asarray(Image.open(BytesIO(data))))
+
+
+# Of imagecodecs 2026.3.6 (libjpeg-turbo, liblj92, CharLS): the 4 x 4 grey levels of SAMPLES, times 16 in 12 bits and
+# times 200 in 16.
+SAMPLES = [[0, 40, 80, 120], [10, 200, 30, 60], [255, 1, 2, 90], [91, 250, 7, 8]]
+LOSSLESS = bytes.fromhex(
+    "ffd8ffe000104a46494600010100000100010000ffc3000b080004000401011100ffc400190001000203000000000000"
+    "000000000000080106040507ffda00080101000100003fda2d168ca5f1577cf500cf582da7c193ffd9"
+)
+LOSSLESS_16 = bytes.fromhex(
+    "ffd8ffc4001900010100030100000000000000000000000f0b0d0e0a10ffc3000b100004000401001100ffda00080100"
+    "00060000f67d033e819f40be83c8c0d37e129cfd9e9a9bbee6c4c0ff00c1d4c11519efd8ffd9"
+)
+TWELVE_BITS = bytes.fromhex(
+    "ffd8ffe000104a46494600010100000100010000ffdb0043000201010101010201010102020202020403020202020504"
+    "040304060506060605060606070908060709070606080b08090a0a0a0a0a06080b0c0b0a0c090a0a0affc1000b0c0004"
+    "000401011100ffc4001400010000000000000000000000000000000dffc4001d10000202020301000000000000000000"
+    "0006070809030a050b0c04ffda0008010100003f003d0fdc97ddebb5778d97d3bd6ffd2b5d20910239c0ad5db36b3faa"
+    "bdcb555d3871722a5028d4b54e3d61daccd584e02386896f8a3db916994b13cab2d7c918608b09d195a3250ff86e1be5"
+    "317fbce403848cf5c063ffd9"
+)
+JPEG_LS = bytes.fromhex(
+    "ffd8ffe800205350494646000200000100000004000000040a0806010000012c0000012cffe8000800000001ffd8fff7"
+    "000b080004000401011100ffda000801010000000080000700001cb410000006f8000006ac382f400038000006d85030"
+    "00000d10ffd9"
+)
+
+
+def test_a_lossless_jpeg_of_8_bits_is_read() -> None:
+    assert np.array_equal(np.asarray(read(LOSSLESS).image)[..., 0], SAMPLES)
+
+
+@pytest.mark.parametrize(
+    ("data", "kind"),
+    [
+        (TWELVE_BITS, "JPEG of 12 bits a sample"),
+        (LOSSLESS_16, "JPEG of 16 bits a sample"),
+        (JPEG_LS, "JPEG-LS"),
+        (written().replace(b"\xff\xc0", b"\xff\xc5"), "hierarchical JPEG"),
+    ],
+)
+def test_a_rare_kind_of_jpeg_is_unsupported_not_corrupt(data: bytes, kind: str) -> None:
+    with pytest.raises(
+        UnsupportedImage, match=f"^{kind} is not accepted; save the picture as a JPEG of 8 bits"
+    ):
+        read(data)
+
+
+def test_a_precision_that_no_jpeg_has_is_damage() -> None:
+    data = written()
+    precision = data.index(b"\xff\xc0") + 4
+
+    with pytest.raises(UnreadableImage, match="truncated or corrupt"):
+        read(data[:precision] + b"\x4d" + data[precision + 1 :])
