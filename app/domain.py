@@ -110,6 +110,41 @@ class Affine:
             offset_y=after.scale_y * self.offset_y + after.offset_y,
         )
 
+    def reach(
+        self, rows: int, columns: int, seen: tuple[float, float, float, float]
+    ) -> tuple[float, float, float, float]:
+        """Where a grid laid by this map ends, in what is drawn of it and in what is said of it.
+
+        A cell ends half-way to where the next one would be, but not beyond what the network saw. Where that
+        leaves less than half a cell to the border of what was seen, the outer cells reach to the border, since
+        no other cell is nearer to it.
+
+        Args:
+            rows: of the grid.
+            columns: of the grid.
+            seen: x0, y0, x1, y1 in the frame that the map leads to.
+
+        Returns:
+            x0, y0, x1, y1 in cells; 0, 0, columns, rows to the last bit where the grid fills what was seen.
+        """
+        x0, x1 = (seen[0] - self.offset_x) / self.scale_x, (seen[2] - self.offset_x) / self.scale_x
+        y0, y1 = (seen[1] - self.offset_y) / self.scale_y, (seen[3] - self.offset_y) / self.scale_y
+        return (
+            x0 if _reaches(-x0) else 0.0,
+            y0 if _reaches(-y0) else 0.0,
+            x1 if _reaches(x1 - columns) else float(columns),
+            y1 if _reaches(y1 - rows) else float(rows),
+        )
+
+
+_ROUNDING_CELLS = 1e-9
+"""What separates two ends by less is rounding: frames are products of a few scales and offsets."""
+
+
+def _reaches(missing_cells: float) -> bool:
+    """Whether an outer cell ends at the border instead, to which so much is missing (negative: too much)."""
+    return missing_cells < 0.5 - _ROUNDING_CELLS and abs(missing_cells) > _ROUNDING_CELLS
+
 
 @dataclass(frozen=True, slots=True)
 class Cells:

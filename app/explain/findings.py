@@ -37,7 +37,13 @@ def find(explanation: Explanation, picture: Size, expected: RegionOfInterest | N
     shown = explanation.map
     return Findings(
         regions=find_regions(shown, explanation.cell_to_picture, explanation.field_of_view, picture),
-        place=place_of(shown, explanation.cell_to_picture, picture, expected),
+        place=place_of(
+            shown,
+            explanation.cell_to_picture,
+            picture,
+            expected,
+            field_of_view=explanation.field_of_view,
+        ),
         expected=expected,
     )
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.domain import Affine, EvidenceMap, RegionOfInterest, Size
+from app.explain.reach import Box, reaches
 from app.explain.sampling import finite, refined
 
 
@@ -28,7 +29,12 @@ class Place:
 
 
 def place_of(
-    evidence: EvidenceMap, cell_to_picture: Affine, picture: Size, expected: RegionOfInterest | None = None
+    evidence: EvidenceMap,
+    cell_to_picture: Affine,
+    picture: Size,
+    expected: RegionOfInterest | None = None,
+    *,
+    field_of_view: Box | None = None,
 ) -> Place:
     """Where the positive evidence lies.
 
@@ -37,11 +43,13 @@ def place_of(
         cell_to_picture: from grid coordinates to the picture's pixels.
         picture: its size in pixels.
         expected: the manifest's region of interest.
+        field_of_view: what the network saw, in the picture's pixels: outer cells end where they are drawn to end.
+            None: they end by themselves.
     """
     positive = positive_evidence(evidence)
     if positive is None:
         return Place(centroid=None, positive_fraction=evidence.positive_fraction, share_inside=None)
-    x_edges, y_edges = edges_on_picture(positive, evidence, cell_to_picture, picture)
+    x_edges, y_edges = edges_on_picture(positive, evidence, cell_to_picture, picture, field_of_view)
     by_column, by_row = positive.sum(axis=0), positive.sum(axis=1)
     share = None
     if expected is not None:
@@ -72,14 +80,19 @@ def positive_evidence(evidence: EvidenceMap) -> NDArray[np.float64] | None:
 
 
 def edges_on_picture(
-    samples: NDArray[np.float64], evidence: EvidenceMap, cell_to_picture: Affine, picture: Size
+    samples: NDArray[np.float64],
+    evidence: EvidenceMap,
+    cell_to_picture: Affine,
+    picture: Size,
+    field_of_view: Box | None,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Where the samples' edges lie, as fractions of the picture: across (columns + 1,), down (rows + 1,)."""
     (high, wide), (rows, columns) = samples.shape, evidence.values.shape
     a = cell_to_picture
+    across, down = reaches((rows, columns), a, field_of_view)
     return (
-        (np.linspace(0.0, columns, wide + 1) * a.scale_x + a.offset_x) / picture.width,
-        (np.linspace(0.0, rows, high + 1) * a.scale_y + a.offset_y) / picture.height,
+        (across.laid(np.linspace(0.0, columns, wide + 1)) * a.scale_x + a.offset_x) / picture.width,
+        (down.laid(np.linspace(0.0, rows, high + 1)) * a.scale_y + a.offset_y) / picture.height,
     )
 
 

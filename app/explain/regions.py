@@ -14,10 +14,8 @@ from numpy.typing import NDArray
 
 from app.domain import Affine, EvidenceMap, Size
 from app.explain.components import connected_components
+from app.explain.reach import Box, Reach, reaches
 from app.explain.sampling import finite, refined
-
-Box = tuple[float, float, float, float]
-"""x0, y0, x1, y1 in continuous pixel coordinates."""
 
 Status = Literal["ok", "no_positive_evidence", "even"]
 """even: every cell says the same, so no place stands out."""
@@ -68,18 +66,19 @@ class Regions:
 
         Args:
             number: 1..len(regions).
-            size: of the frame, in pixels.
+            size: of the frame, in pixels; the network saw all of it.
             cell_to_frame: from grid coordinates to the frame's pixels.
 
         Returns:
             (size.height, size.width), False beyond the extent of the grid.
         """
         k = self.samples_per_cell
-        rows = (np.arange(size.height) + 0.5 - cell_to_frame.offset_y) / cell_to_frame.scale_y * k
-        columns = (np.arange(size.width) + 0.5 - cell_to_frame.offset_x) / cell_to_frame.scale_x * k
-        high, wide = self.labels.shape
-        inside = ((rows >= 0) & (rows < high))[:, None] & ((columns >= 0) & (columns < wide))
-        nearest = np.ix_(rows.clip(0, high - 1).astype(np.intp), columns.clip(0, wide - 1).astype(np.intp))
+        grid = self.labels.shape[0] // k, self.labels.shape[1] // k
+        across, down = reaches(grid, cell_to_frame, (0.0, 0.0, float(size.width), float(size.height)))
+        rows = (np.arange(0.5, size.height) - cell_to_frame.offset_y) / cell_to_frame.scale_y * k
+        columns = (np.arange(0.5, size.width) - cell_to_frame.offset_x) / cell_to_frame.scale_x * k
+        inside = _is_on(down, rows, k)[:, None] & _is_on(across, columns, k)
+        nearest = np.ix_(_samples(down, rows, k), _samples(across, columns, k))
         return np.asarray(inside & (self.labels[nearest] == number))
 
 
@@ -115,6 +114,7 @@ def find_regions(
         )
     fine = refined(cells)
     k = fine.shape[0] // rows
+    across, down = reaches(cells.shape, cell_to_picture, field_of_view)
     total = fine.sum(where=fine > 0)
     found = connected_components((fine > 0) & (fine >= threshold * fine.max()))
     sums = np.bincount(found.ravel(), weights=fine.ravel())
@@ -129,9 +129,11 @@ def find_regions(
         labels[mask] = len(regions) + 1
         regions.append(
             Region(
-                box=_clipped(_mapped(_extent(mask, k), cell_to_picture), field_of_view, picture),
+                box=_clipped(
+                    _mapped(_extent(mask, k, across, down), cell_to_picture), field_of_view, picture
+                ),
                 peak=_point(_peak(fine, mask, k), cell_to_picture),
-                centre=_point(_centre(fine, mask, k), cell_to_picture),
+                centre=_point(_centre(fine, mask, k, across, down), cell_to_picture),
                 area_fraction=float(mask.mean()),
                 share=min(float(sums[label] / total), 1.0),
                 contribution=float(sums[label] / fine.size),
@@ -153,11 +155,12 @@ def _status(cells: NDArray[np.float64]) -> Status:
     return "even" if cells.max() - cells.min() <= _EVEN * cells.max() else "ok"
 
 
-def _extent(mask: NDArray[np.bool_], k: int) -> Box:
+def _extent(mask: NDArray[np.bool_], k: int, across: Reach, down: Reach) -> Box:
     """The box around the samples, in grid coordinates."""
     lines, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    x0, x1, y0, y1 = int(columns[0]), int(columns[-1]) + 1, int(lines[0]), int(lines[-1]) + 1
-    return (x0 / k, y0 / k, x1 / k, y1 / k)
+    x0, x1 = across.laid(np.array([columns[0], columns[-1] + 1.0]), k) / k
+    y0, y1 = down.laid(np.array([lines[0], lines[-1] + 1.0]), k) / k
+    return (float(x0), float(y0), float(x1), float(y1))
 
 
 def _peak(fine: NDArray[np.float64], mask: NDArray[np.bool_], k: int) -> tuple[float, float]:
@@ -166,12 +169,29 @@ def _peak(fine: NDArray[np.float64], mask: NDArray[np.bool_], k: int) -> tuple[f
     return (column // k + 0.5, row // k + 0.5)
 
 
-def _centre(fine: NDArray[np.float64], mask: NDArray[np.bool_], k: int) -> tuple[float, float]:
+def _centre(
+    fine: NDArray[np.float64], mask: NDArray[np.bool_], k: int, across: Reach, down: Reach
+) -> tuple[float, float]:
     weight = np.where(mask, fine, 0.0)
     total = weight.sum()
-    x = (weight.sum(axis=0) * (np.arange(fine.shape[1]) + 0.5)).sum() / total / k
-    y = (weight.sum(axis=1) * (np.arange(fine.shape[0]) + 0.5)).sum() / total / k
+    x = (weight.sum(axis=0) * _middles(across, k)).sum() / total / k
+    y = (weight.sum(axis=1) * _middles(down, k)).sum() / total / k
     return (float(x), float(y))
+
+
+def _is_on(side: Reach, at: NDArray[np.float64], k: int) -> NDArray[np.bool_]:
+    return np.asarray((at >= side.begin * k) & (at < side.end * k))
+
+
+def _samples(side: Reach, at: NDArray[np.float64], k: int) -> NDArray[np.intp]:
+    """Which sample of a side lies at these positions, counted in samples; beyond its ends the outer ones."""
+    return side.bare(at, k).clip(0, side.cells * k - 1).astype(np.intp)
+
+
+def _middles(side: Reach, k: int) -> NDArray[np.float64]:
+    """Of the samples along a side, counted in samples."""
+    edges = side.laid(np.arange(side.cells * k + 1.0), k)
+    return np.asarray((edges[1:] + edges[:-1]) / 2)
 
 
 def _point(point: tuple[float, float], affine: Affine) -> tuple[float, float]:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from app.domain import Affine, EvidenceMap, RegionOfInterest, Size
 from app.explain.place import covered, edges_on_picture, place_of, positive_evidence
+from app.explain.reach import Box
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,16 +66,24 @@ class Summary:
         self._columns = columns
         self._sums: dict[str, _Sums] = {}
 
-    def add(self, class_name: str, evidence: EvidenceMap, cell_to_picture: Affine, picture: Size) -> None:
+    def add(
+        self,
+        class_name: str,
+        evidence: EvidenceMap,
+        cell_to_picture: Affine,
+        picture: Size,
+        *,
+        field_of_view: Box | None = None,
+    ) -> None:
         """One picture's map, under whatever name the caller groups by: the true class or the predicted one."""
         sums = self._sums.get(class_name) or self._sums.setdefault(class_name, self._nothing())
-        place = place_of(evidence, cell_to_picture, picture, self._expected)
+        place = place_of(evidence, cell_to_picture, picture, self._expected, field_of_view=field_of_view)
         samples = positive_evidence(evidence)
         sums.count += 1
         if samples is None or place.centroid is None:
             sums.without_evidence += 1
             return
-        x_edges, y_edges = edges_on_picture(samples, evidence, cell_to_picture, picture)
+        x_edges, y_edges = edges_on_picture(samples, evidence, cell_to_picture, picture, field_of_view)
         sums.shares += _spread(y_edges, self._rows) @ samples @ _spread(x_edges, self._columns).T
         sums.centroid += place.centroid
         sums.centroid_squared += np.square(place.centroid)

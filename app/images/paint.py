@@ -97,16 +97,9 @@ class Extent:
 
 
 def extent_of(grid: tuple[int, ...], to_canvas: Affine, field_of_view: Box, canvas: Image.Image) -> Extent:
-    """Where the cells of a grid (rows, cols) are drawn: what they cover of the field of view.
-
-    A cell ends half-way to where the next one would be. Where that leaves less than half a cell to the border
-    of what was seen, the outer cells reach to the border, since no other cell is nearer to it.
-    """
+    """Where a grid (rows, cols) is drawn: on the canvas, up to where `Affine.reach` says that its cells end."""
     rows, cols = grid
-    x0, y0, x1, y1 = mapped((0.0, 0.0, float(cols), float(rows)), to_canvas)
-    seen_x0, seen_y0, seen_x1, seen_y1 = field_of_view
-    x0, x1 = _reaching(x0, x1, seen_x0, seen_x1, slack=to_canvas.scale_x / 2)
-    y0, y1 = _reaching(y0, y1, seen_y0, seen_y1, slack=to_canvas.scale_y / 2)
+    x0, y0, x1, y1 = mapped(to_canvas.reach(rows, cols, field_of_view), to_canvas)
     return Extent(pixels(x0, x1, canvas.width), pixels(y0, y1, canvas.height))
 
 
@@ -160,11 +153,6 @@ def pixels(begin: float, end: float, length: int) -> range:
     first = int(np.ceil(begin - 0.5 - 1e-6))
     last = int(np.ceil(end - 0.5 - 1e-6))
     return range(max(first, 0), min(last, length))
-
-
-def _reaching(begin: float, end: float, first: float, last: float, *, slack: float) -> tuple[float, float]:
-    """[begin, end) inside [first, last), stretched to an end that is nearer than `slack`."""
-    return first if begin - first < slack else begin, last if last - end < slack else end
 
 
 def _coloured(extent: Extent, levels: NDArray[np.float32], to_canvas: Affine) -> Extent:
