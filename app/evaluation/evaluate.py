@@ -24,7 +24,7 @@ from app.evaluation.gallery import gallery
 from app.evaluation.labelled import LabelledItem, spread
 from app.evaluation.predictions import Failure, Limits, Prepared, evidence_place, predict_items
 from app.evaluation.robustness import PaintedOver, paint_over
-from app.explain.maps import evidence_map
+from app.explain.maps import evidence_map, field_of_view
 from app.explain.summary import Summary
 
 Tell = Callable[[str, int, int], None]
@@ -90,7 +90,8 @@ def evaluate(
         index = int(logits.argmax())
         found = evidence_map(evidence, logits, Target(class_index=index))
         cells = evidence_place(engine, seen.to_picture).of(found.values, engine.target_layer)
-        summary.add(bundle.classes[index], found, cells, seen.picture)
+        in_view = field_of_view(engine.input_size, seen.to_picture)
+        summary.add(bundle.classes[index], found, cells, seen.picture, field_of_view=in_view)
 
     def ignored(_seen: Prepared, _logits: NDArray[np.float32], _evidence: NDArray[np.float32]) -> None:
         """The head gives no evidence."""

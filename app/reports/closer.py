@@ -164,7 +164,11 @@ def _findings(model: Asked, prepared: Sequence[Prepared], sizes: Sequence[int]) 
                 is_exact=shown.is_exact,
                 cover=checks[at],
                 share_inside=place_of(
-                    shown.map, shown.cell_to_picture, prepared[at].taken.size, expected
+                    shown.map,
+                    shown.cell_to_picture,
+                    prepared[at].taken.size,
+                    expected,
+                    field_of_view=shown.field_of_view,
                 ).share_inside,
             ),
         )

@@ -262,13 +262,14 @@ class _Sums:
             return Answer(probabilities, predicted, None)
         explanation = model.explained(model.plan, taken, logits, evidence)
         where = (explanation.map, explanation.cell_to_picture, taken.size)
-        self.summary.add(top.class_name, *where)
+        in_view = explanation.field_of_view
+        self.summary.add(top.class_name, *where, field_of_view=in_view)
         scene = self.scenes.setdefault(predicted, _Scene(np.zeros(SCENE)))
         scene.total += light.scene
         scene.count += 1
         scene.width += taken.size.width
         scene.height += taken.size.height
-        place = place_of(*where, model.bundle.manifest.region_of_interest())
+        place = place_of(*where, model.bundle.manifest.region_of_interest(), field_of_view=in_view)
         return Answer(probabilities, predicted, place)
 
     def looks(self) -> dict[int, Look]:

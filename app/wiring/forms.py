@@ -10,6 +10,7 @@ import importlib.util
 import logging
 import os
 import shutil
+import stat
 import subprocess
 import sys
 import tempfile
@@ -75,17 +76,45 @@ def float32_form(bundle: Bundle, cache: Path | None, stopping: threading.Event) 
 
 
 def default_cache() -> Path:
-    """The user's cache folder; the system's temporary one where there is none to write to."""
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser())
-    for base in (home, Path(tempfile.gettempdir())):
-        folder = base / "lineside"
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError:
-            continue
-        if os.access(folder, os.W_OK):
-            return folder
-    raise ExportFailed("there is no folder to keep converted networks in: set LINESIDE_CACHE_FOLDER to one")
+    """The user's cache folder; a temporary one of the user's where there is none to write to.
+
+    Raises:
+        ExportFailed: there is neither.
+    """
+    folder = _home_cache() or _temporary_cache()
+    if folder is None:
+        raise ExportFailed(
+            "there is no folder of this user's to keep converted networks in: set LINESIDE_CACHE_FOLDER to one"
+        )
+    return folder
+
+
+def _home_cache() -> Path | None:
+    try:
+        home = Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser())
+    except RuntimeError:  # a user without a home
+        return None
+    return _made(home / "lineside")
+
+
+def _temporary_cache() -> Path | None:
+    """Nobody else's, and nobody else may write there: whoever does says which network answers."""
+    if not hasattr(os, "getuid"):  # Windows has a temporary folder for each user
+        return _made(Path(tempfile.gettempdir()) / "lineside")
+    folder = _made(Path(tempfile.gettempdir()) / f"lineside-{os.getuid()}")
+    if folder is None:
+        return None
+    found = folder.lstat()
+    is_ours = stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o022
+    return folder if is_ours else None
+
+
+def _made(folder: Path) -> Path | None:
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError:
+        return None
+    return folder if os.access(folder, os.W_OK) else None
 
 
 def _name(bundle: Bundle) -> str:
