@@ -69,7 +69,7 @@ class Settings(BaseSettings):
     load_threads: PositiveInt = 4
     """Bundles loaded at the same time at start-up; loading is mostly reading and copying."""
 
-    inference_threads: PositiveInt | None = None
+    inference_threads: Annotated[int, Field(ge=1, le=1024)] | None = None
     """Threads of one forward pass on the CPU; unset: one per core that the server may use. In int8 and bfloat16 an even
     number lets two batches at once take half of them each: about an eighth more pictures a second under load, for 80 MB
     more of a ResNet-50 ([adr/0010](adr/0010-two-halves-of-the-cores.md))."""
@@ -113,10 +113,10 @@ class Settings(BaseSettings):
     max_deadline_ms: PositiveInt = 60_000
     """The most a request may ask for; a longer wait is a batch job."""
 
-    shutdown_grace_s: NonNegativeFloat = 2.0
+    shutdown_grace_s: Annotated[NonNegativeFloat, Field(le=3600)] = 2.0
     """After SIGTERM: not ready at once, but still answering this long, so that a balancer can look away."""
 
-    drain_timeout_s: PositiveFloat = 20.0
+    drain_timeout_s: Annotated[PositiveFloat, Field(le=3600)] = 20.0
     """After the grace: the longest wait for accepted requests before the process ends, rounded up to whole seconds."""
 
     worker_stall_s: PositiveFloat = 30.0
@@ -156,11 +156,15 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.default_deadline_ms > self.max_deadline_ms:
-            raise ValueError("default_deadline_ms is above max_deadline_ms: lower the one or raise the other")
+            raise ValueError(
+                "LINESIDE_DEFAULT_DEADLINE_MS is above LINESIDE_MAX_DEADLINE_MS: lower the one or raise the other"
+            )
         if self.max_body_mib > self.max_request_mib:
-            raise ValueError("max_body_mib is above max_request_mib: no such body could ever be read")
+            raise ValueError(
+                "LINESIDE_MAX_BODY_MIB is above LINESIDE_MAX_REQUEST_MIB: no such body could ever be read"
+            )
         if 1 not in self.batch_sizes:
-            raise ValueError("batch_sizes must hold 1: a lone request runs alone, nothing is padded")
+            raise ValueError("LINESIDE_BATCH_SIZES must hold 1: a lone request runs alone, nothing is padded")
         return self
 
 
@@ -185,7 +189,11 @@ def load_settings(**overrides: Any) -> Settings:
     try:
         return Settings(**{name: value for name, value in overrides.items() if value is not None})
     except ValidationError as error:
-        lines = [f"{PREFIX}{'.'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors()]
+        lines = [
+            (f"{PREFIX}{'.'.join(map(str, e['loc'])).upper()}: " if e["loc"] else "")
+            + e["msg"].removeprefix("Value error, ")
+            for e in error.errors()
+        ]
         raise SettingsInvalid("; ".join(lines)) from error
     except SettingsError as error:
         # Its message names the field; lists and tables are written as JSON.

@@ -35,10 +35,12 @@ def test_unknown_variable_is_refused_with_the_nearest_known_ones(
     [
         ("PORT", "70000", "LINESIDE_PORT"),
         ("HOST", "", "LINESIDE_HOST"),
+        ("DRAIN_TIMEOUT_S", "inf", "LINESIDE_DRAIN_TIMEOUT_S"),
+        ("INFERENCE_THREADS", "99999999999", "LINESIDE_INFERENCE_THREADS"),
         ("MAX_IMAGE_MEGAPIXELS", "500", "LINESIDE_MAX_IMAGE_MEGAPIXELS"),
         ("BATCH_SIZES", "[2,4]", "must hold 1"),
-        ("DEFAULT_DEADLINE_MS", "90000", "max_deadline_ms"),
-        ("MAX_BODY_MIB", "5000", "max_request_mib"),
+        ("DEFAULT_DEADLINE_MS", "90000", "^LINESIDE_DEFAULT_DEADLINE_MS is above LINESIDE_MAX_DEADLINE_MS"),
+        ("MAX_BODY_MIB", "5000", "^LINESIDE_MAX_BODY_MIB is above LINESIDE_MAX_REQUEST_MIB"),
         ("DEFAULT_VERSIONS", "{'a': 1}", "DEFAULT_VERSIONS"),
     ],
 )
