@@ -8,10 +8,11 @@ Files are written whole or not at all: under a temporary name, then renamed.
 import asyncio
 import csv
 import io
+import itertools
 import json
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,7 +60,7 @@ def run_predict(
     """Score all pictures and write the results; how many could not be scored.
 
     Raises:
-        NotReady, UnknownModel, InvalidRequest: the model cannot be used.
+        NotReady, UnknownModel, InvalidRequest: the model cannot be used, or the results could not be written.
     """
     console = Console(stderr=True, highlight=False)
     files = find_pictures(paths)
@@ -67,6 +68,7 @@ def run_predict(
         raise InvalidRequest(
             f"no pictures ({', '.join(sorted(SUFFIXES))}) under {', '.join(map(str, paths))}"
         )
+    _make_room(out, with_overlays=with_overlays)  # before the work, not after it
     scored, deployment = asyncio.run(
         _score(
             settings,
@@ -78,8 +80,9 @@ def run_predict(
             console=console,
         )
     )
-    out.mkdir(parents=True, exist_ok=True)
-    write_whole(out / "predictions.csv", predictions_csv(scored, deployment.classes).encode("utf-8"))
+    table = predictions_csv(scored, deployment.classes)
+    # A file's name may be no UTF-8; its bytes are written as they are.
+    write_whole(out / "predictions.csv", table.encode("utf-8", "surrogateescape"))
     console.print(f"wrote {out / 'predictions.csv'}")
     labelled = [
         (deployment.classes.index(row.true_class), row.prediction.top.class_index)
@@ -114,8 +117,7 @@ async def _score(
     service = wiring.service
     try:
         deployment = wiring.catalogue.find_ready(model, version)
-        if with_overlays:
-            (out / "overlays").mkdir(parents=True, exist_ok=True)
+        names = overlay_names(files) if with_overlays else {}
         # Enough at a time to fill the largest batch while the next one is decoded.
         room = asyncio.Semaphore(2 * max(deployment.batch_sizes))
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
@@ -124,9 +126,8 @@ async def _score(
 
             async def one(path: Path) -> Scored:
                 async with room:
-                    row = await _score_one(
-                        service, deployment, path, settings, out if with_overlays else None
-                    )
+                    overlay = out / "overlays" / names[path] if with_overlays else None
+                    row = await _score_one(service, deployment, path, settings, overlay)
                 progress.advance(task)
                 return row
 
@@ -136,8 +137,9 @@ async def _score(
 
 
 async def _score_one(
-    service: Service, deployment: Deployment, path: Path, settings: Settings, out: Path | None
+    service: Service, deployment: Deployment, path: Path, settings: Settings, overlay: Path | None
 ) -> Scored:
+    """`overlay`: where it goes, but for the class that it shows."""
     folder = _folder_of(path)
     true_class = folder if folder in deployment.classes else None
     now = time.monotonic()
@@ -147,16 +149,51 @@ async def _score_one(
         with service.admission.admit(
             path.name, model=identity.name, version=identity.version, started=now, deadline=now + DEADLINE_S
         ) as ticket:
-            style = None if out is None else DrawingStyle(max_side_px=settings.max_overlay_side_px)
+            style = None if overlay is None else DrawingStyle(max_side_px=settings.max_overlay_side_px)
             prediction = await service.predict(ticket, body, top_k=len(deployment.classes), style=style)
     except NotReady:
         raise  # the model's fault, not the picture's
     except LinesideError as error:
         return Scored(path, true_class, None, error)
-    if out is not None and prediction.cam is not None:
-        name = f"{folder}-{path.stem}-{prediction.top.class_name}.jpg"
-        await asyncio.to_thread(write_whole, out / "overlays" / name, prediction.cam.data)
+    if overlay is not None and prediction.cam is not None:
+        name = f"{overlay.name}-{_short(prediction.top.class_name)}.jpg"
+        await asyncio.to_thread(write_whole, overlay.with_name(name), prediction.cam.data)
     return Scored(path, true_class, prediction, None)
+
+
+def _make_room(out: Path, *, with_overlays: bool) -> None:
+    folder = out / "overlays" if with_overlays else out
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        reason = None if os.access(folder, os.W_OK | os.X_OK) else "not allowed"
+    except OSError as error:
+        reason = str(error.strerror)
+    if reason is not None:
+        raise InvalidRequest(
+            f"the results cannot be written to {folder} ({reason}): choose another with --out"
+        )
+
+
+def overlay_names(files: Sequence[Path]) -> dict[Path, str]:
+    """One for each picture and none twice: its folder and its name, with a number where others have the same."""
+    names: dict[Path, str] = {}
+    taken = set[str]()
+    for path in files:
+        plain = f"{_short(_folder_of(path))}-{_short(path.stem)}"
+        name = next(name for name in _numbered(plain) if name not in taken)
+        taken.add(name)
+        names[path] = name
+    return names
+
+
+def _numbered(name: str) -> Iterator[str]:
+    yield name
+    yield from (f"{name}~{number}" for number in itertools.count(2))
+
+
+def _short(text: str) -> str:
+    """As one of three parts of a file's name, of 255 bytes at most."""
+    return os.fsencode(text.replace("/", "_"))[:60].decode("utf-8", "ignore")
 
 
 def _folder_of(path: Path) -> str:

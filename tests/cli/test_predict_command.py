@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ from support.server import test_settings, threaded_server
 from typer.testing import CliRunner
 
 from app.cli.main import app
+from app.cli.predict import overlay_names
 from app.errors import InvalidRequest, NotReady
 
 run = CliRunner()
@@ -156,3 +158,43 @@ def test_version_and_help_do_not_wait_for_torch() -> None:
 
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
     assert run.invoke(app, ["--version"]).output.startswith("lineside 0.")
+
+
+def test_results_that_could_not_be_written_are_refused_before_the_work(
+    repository: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "a.png").write_bytes(picture_file(1, "PNG"))
+    out = tmp_path / "out"
+    out.write_text("a file")
+
+    result = run.invoke(
+        app, ["predict", str(tmp_path / "a.png"), "--models", str(repository), "--out", str(out)]
+    )
+
+    assert isinstance(result.exception, InvalidRequest)
+    assert "--out" in result.exception.message
+    assert "predicting" not in result.stderr
+
+
+def test_picture_whose_name_is_no_utf8_is_in_the_table(repository: Path, tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"\xb5\xc5.png")  # Korean as older systems write it
+    path.write_bytes(picture_file(1, "PNG"))
+    out = tmp_path / "out"
+
+    result = run.invoke(
+        app, ["predict", str(tmp_path), "--models", str(repository), "--out", str(out), "--overlays"]
+    )
+
+    assert result.exit_code == 0, result.output
+    assert os.fsencode(path) in (out / "predictions.csv").read_bytes()
+    assert len(list((out / "overlays").iterdir())) == 1
+
+
+def test_no_overlay_replaces_another_and_none_has_a_name_that_is_too_long() -> None:
+    paths = [Path("cam1/d/1.png"), Path("cam2/d/1.png"), Path("d/1~2.png"), Path("d") / f"{'수' * 300}.png"]
+
+    names = overlay_names(paths)
+
+    assert names[paths[0]] == "d-1"
+    assert len(set(names.values())) == len(paths)
+    assert all(len(name.encode()) <= 130 for name in names.values())
