@@ -1,5 +1,6 @@
 """The commands and their options; what they do is beside, in a file each."""
 
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -34,6 +35,8 @@ NEEDS_TORCH = frozenset({"torch", "torchvision", "safetensors", "h5py"})
 
 def main() -> None:
     """Run the command line; errors that we know are one line and exit code 1."""
+    # As Ctrl-C: what was half made is taken away. Commands that end otherwise, such as serve, say so themselves.
+    signal.signal(signal.SIGTERM, _terminated)
     try:
         app()
     except LinesideError as error:
@@ -42,6 +45,10 @@ def main() -> None:
         if (error.name or "").partition(".")[0] not in NEEDS_TORCH:
             raise
         _end(f"this needs {error.name}, which is not installed here: pip install 'lineside[torch]'")
+
+
+def _terminated(number: int, _frame: object) -> None:
+    sys.exit(128 + number)
 
 
 def _end(message: str) -> None:

@@ -123,6 +123,7 @@ def _name(bundle: Bundle) -> str:
 
 
 def _make(bundle: Bundle, folder: Path, stopping: threading.Event) -> None:
+    _clear_away(folder)
     temporary = hidden_sibling(folder)
     try:
         temporary.mkdir(parents=True)
@@ -148,6 +149,14 @@ def _make(bundle: Bundle, folder: Path, stopping: threading.Event) -> None:
                     ) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _clear_away(folder: Path) -> None:
+    """What servers that were killed left of it; one that still makes it is younger."""
+    for left in folder.parent.glob(f"{hidden_sibling(folder).name.rpartition('-')[0]}-*"):
+        with suppress(OSError):
+            if time.time() - left.stat().st_mtime > EXPORT_TIMEOUT_S:
+                shutil.rmtree(left, ignore_errors=True)
 
 
 def _is_whole(folder: Path, bundle: Bundle) -> bool:

@@ -2,6 +2,9 @@
 
 import json
 import resource
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -146,3 +149,20 @@ def test_without_golden_images_it_says_that_little_is_proved(tmp_path: Path) -> 
 
     assert (code, report["golden"]) == (0, None)
     assert "no golden images" in report["warnings"][0]
+
+
+def test_terminated_it_leaves_nothing(tmp_path: Path) -> None:
+    """As docker stop ends it, in the middle."""
+    bundle = write_random_bundle(tmp_path, golden=GOLDEN)
+    before = everything(tmp_path)
+    command = [Path(sys.executable).parent / "lineside", "export", "line", "--models", tmp_path]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE)
+    try:
+        while not list(bundle.folder.glob(".openvino.writing-*")):
+            assert process.poll() is None, process.communicate()
+    finally:
+        process.terminate()
+        process.communicate(timeout=120)
+
+    assert process.returncode == 128 + signal.SIGTERM
+    assert everything(tmp_path) == before

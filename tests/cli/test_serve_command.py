@@ -62,6 +62,7 @@ def test_message_is_shown_as_it_is(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     """A name may look like the markup of what prints it."""
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
     monkeypatch.setattr(sys, "argv", ["lineside", "tune", "a[/x][red]", "--models", str(tmp_path)])
     with pytest.raises(SystemExit):
         main()

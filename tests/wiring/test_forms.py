@@ -211,6 +211,21 @@ def test_cache_that_cannot_be_written_means_torch_and_says_so(tmp_path: Path) ->
         proved(bundle, machine(tmp_path / "file" / "cache", runtime="openvino"))
 
 
+def test_what_a_killed_server_left_of_a_form_is_cleared_away(tmp_path: Path) -> None:
+    """But not what another one still makes."""
+    bundle, cache = bundle_in(tmp_path), tmp_path / "cache"
+    place = float32_form(bundle, cache, threading.Event()).graph.parent
+    old, young = (place.with_name(f".{place.name}.writing-{name}") for name in ("01234567", "89abcdef"))
+    for folder in (old, young):
+        folder.mkdir()
+    shutil.rmtree(place)
+    os.utime(old, (0, 0))
+
+    float32_form(bundle, cache, threading.Event())
+
+    assert sorted(path.name for path in place.parent.iterdir()) == sorted([young.name, place.name])
+
+
 def temporary(monkeypatch: pytest.MonkeyPatch, folder: Path) -> Path:
     """The cache of a user whose home is not there."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(folder / "file" / "no"))
