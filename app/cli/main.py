@@ -1,5 +1,6 @@
 """The commands and their options; what they do is beside, in a file each."""
 
+import errno
 import signal
 import sys
 from pathlib import Path
@@ -30,6 +31,11 @@ app.add_typer(training)
 app.add_typer(measuring)
 
 
+SYSTEMS_NO = frozenset(
+    {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENAMETOOLONG, errno.ELOOP}
+)
+"""What the system refuses to this user, wherever it comes up: the file and the reason say what to do."""
+
 NEEDS_TORCH = frozenset({"torch", "torchvision", "safetensors", "h5py"})
 
 
@@ -41,6 +47,10 @@ def main() -> None:
         app()
     except LinesideError as error:
         _end(error.message)
+    except OSError as error:
+        if error.errno not in SYSTEMS_NO:
+            raise
+        _end(f"{error.strerror}: {error.filename}" if error.filename else str(error))
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in NEEDS_TORCH:
             raise

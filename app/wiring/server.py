@@ -9,6 +9,7 @@ import gc
 import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 from app.bundles.repository import BundleFolder, scan
 from app.errors import LinesideError
@@ -113,7 +114,7 @@ class Wiring:
             return
         except Exception as error:
             log.exception("refused %s version %d", name, version)
-            self._refuse(name, version, f"unexpected {type(error).__name__}; the log has the cause")
+            self._refuse(name, version, _reason(error))
             return
         self.catalogue.serve(deployment)
         self.metrics.add_model(
@@ -144,3 +145,10 @@ class Wiring:
             self._settings,
             on_batch=self.metrics.batch_observer(folder.name),
         )
+
+
+def _reason(error: Exception) -> str:
+    """Of an error that nobody expected; what the system refused is the operator's to mend."""
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        return f"`{Path(str(error.filename)).name}` cannot be used: {error.strerror}"
+    return f"unexpected {type(error).__name__}; the log has the cause"

@@ -187,3 +187,19 @@ def test_threads_that_compute_give_way_to_the_one_that_answers(repository: Path,
 
     assert niceness[process.pid] == 0
     assert Counter(niceness.values())[GIVES_WAY_BY] >= 2  # one that decodes and the worker
+
+
+def test_file_that_may_not_be_read_is_named_in_the_reason(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without its folder, which is nobody's business on the network."""
+
+    def refused(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied", "/secret/place/float32.json")
+
+    monkeypatch.setattr("app.wiring.server.deploy", refused)
+    with threaded_server(test_settings(repository)) as url:
+        reasons = httpx.get(f"{url}/readyz").json()["reasons"]
+
+    assert any("`float32.json` cannot be used: Permission denied" in reason for reason in reasons)
+    assert "secret" not in str(reasons)

@@ -70,6 +70,19 @@ def test_message_is_shown_as_it_is(
     assert "a[/x][red]" in capsys.readouterr().err
 
 
+def test_what_the_system_refuses_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Not a traceback."""
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    monkeypatch.setattr(sys, "argv", ["lineside", "verify", "a" * 300, "--models", str(tmp_path)])
+    with pytest.raises(SystemExit) as ended:
+        main()
+
+    assert ended.value.code == 1
+    assert "File name too long: " in capsys.readouterr().err
+
+
 def test_address_of_version_6_is_shown_as_browsers_read_it(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
