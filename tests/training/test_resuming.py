@@ -82,10 +82,9 @@ def test_a_process_killed_while_it_writes_loses_nothing(few_digits: Path, tmp_pa
     assert process.returncode == -signal.SIGKILL
     assert not out.exists()
     (work / f".{STATE_FILE}.writing-0badc0de").write_bytes(b"half of a checkpoi")
-    again = start_command(few_digits, config, out)
-    said, _ = again.communicate()
     never_interrupted = tmp_path / "models" / "whole"
-    whole = start_command(few_digits, config, never_interrupted)
+    again, whole = (start_command(few_digits, config, place) for place in (out, never_interrupted))
+    said, _ = again.communicate()
     whole.communicate()
 
     assert (again.returncode, whole.returncode) == (0, 0), said
