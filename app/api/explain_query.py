@@ -6,7 +6,7 @@ from pydantic import Field
 
 from app.api.schemas import PictureQuery
 from app.domain import Align, Check, Method, Score, View
-from app.explain.plan import MOST_CHANNELS
+from app.explain.plan import MOST_CHANNELS, MOST_CLASSES
 
 
 class ExplainQuery(PictureQuery):
@@ -37,7 +37,8 @@ class ExplainQuery(PictureQuery):
     classes: Annotated[
         str | None,
         Field(
-            description="`all`, `topN` (`top3`) or classes with commas between, up to 64: one map for each, on one scale."
+            description=f"`all`, `topN` (`top3`) or classes with commas between, up to {MOST_CLASSES}: one map for each, "
+            "on one scale."
         ),
     ] = None
     layers: Annotated[

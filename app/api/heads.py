@@ -1,4 +1,4 @@
-"""The head of a POST, read without a connection's state: where a request goes, and how long its body is."""
+"""Heads, before any parser with a connection's state hears them: made readable, and of a POST where it goes and how long its body is."""
 
 import re
 from collections.abc import Mapping

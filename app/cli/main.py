@@ -1,21 +1,16 @@
 """The commands and their options; what they do is beside, in a file each."""
 
-import errno
-import signal
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 
 from app import __version__
+from app.cli.ending import ending_in_order
 from app.cli.making import making
 from app.cli.measuring import measuring
 from app.cli.shared_options import Device, Repository
 from app.cli.training import training
-from app.errors import LinesideError
 from app.explain.sentence import Language
 
 app = typer.Typer(
@@ -31,39 +26,10 @@ app.add_typer(training)
 app.add_typer(measuring)
 
 
-SYSTEMS_NO = frozenset(
-    {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENAMETOOLONG, errno.ELOOP}
-)
-"""What the system refuses to this user, wherever it comes up: the file and the reason say what to do."""
-
-NEEDS_TORCH = frozenset({"torch", "torchvision", "safetensors", "h5py"})
-
-
 def main() -> None:
     """Run the command line; errors that we know are one line and exit code 1."""
-    # As Ctrl-C: what was half made is taken away. Commands that end otherwise, such as serve, say so themselves.
-    signal.signal(signal.SIGTERM, _terminated)
-    try:
+    with ending_in_order():
         app()
-    except LinesideError as error:
-        _end(error.message)
-    except OSError as error:
-        if error.errno not in SYSTEMS_NO:
-            raise
-        _end(f"{error.strerror}: {error.filename}" if error.filename else str(error))
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] not in NEEDS_TORCH:
-            raise
-        _end(f"this needs {error.name}, which is not installed here: pip install 'lineside[torch]'")
-
-
-def _terminated(number: int, _frame: object) -> None:
-    sys.exit(128 + number)
-
-
-def _end(message: str) -> None:
-    Console(stderr=True, soft_wrap=True).print(f"[bold red]lineside:[/] {escape(message)}", highlight=False)
-    sys.exit(1)
 
 
 @app.callback(invoke_without_command=True)

@@ -6,7 +6,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 import threading
 from pathlib import Path
 
@@ -22,7 +21,7 @@ from app.errors import ExportFailed, SettingsInvalid
 from app.exporting.export import export_bundle
 from app.settings import Settings
 from app.wiring import Machine, Proved, prove
-from app.wiring.forms import default_cache, float32_form
+from app.wiring.forms import float32_form
 
 GOLDEN = {"a.jpg": picture_file(1), "b.png": picture_file(2, "PNG")}
 
@@ -224,50 +223,6 @@ def test_what_a_killed_server_left_of_a_form_is_cleared_away(tmp_path: Path) -> 
     float32_form(bundle, cache, threading.Event())
 
     assert sorted(path.name for path in place.parent.iterdir()) == sorted([young.name, place.name])
-
-
-def temporary(monkeypatch: pytest.MonkeyPatch, folder: Path) -> Path:
-    """The cache of a user whose home is not there."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(folder / "file" / "no"))
-    (folder / "file").write_text("in the way")
-    monkeypatch.setattr(tempfile, "tempdir", str(folder))
-    return folder / f"lineside-{os.getuid()}"
-
-
-def test_temporary_cache_is_the_users_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    wanted = temporary(monkeypatch, tmp_path)
-
-    assert default_cache() == wanted
-    assert wanted.stat().st_mode & 0o777 == 0o700
-
-
-@pytest.mark.parametrize("trap", ["everybody writes", "link", "another user's"])
-def test_temporary_folder_that_others_may_write_to_is_not_trusted(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trap: str
-) -> None:
-    """A network that lies there under this one's name would answer for it."""
-    place, other = temporary(monkeypatch, tmp_path), tmp_path / "other"
-    (other if trap == "link" else place).mkdir()
-    if trap == "link":
-        place.symlink_to(other)
-    elif trap == "everybody writes":
-        place.chmod(0o777)
-    else:
-        somebody = os.getuid() + 1
-        monkeypatch.setattr(os, "getuid", lambda: somebody)
-        place.rename(place.parent / f"lineside-{os.getuid()}")
-
-    with pytest.raises(ExportFailed, match="LINESIDE_CACHE_FOLDER"):
-        default_cache()
-
-
-def test_user_without_a_home_has_a_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    wanted = temporary(monkeypatch, tmp_path)
-    monkeypatch.delenv("XDG_CACHE_HOME")
-    monkeypatch.delenv("HOME")
-    monkeypatch.setattr("pwd.getpwuid", lambda _uid: {}["no such user"])
-
-    assert default_cache() == wanted
 
 
 def test_server_that_stops_does_not_wait_for_a_conversion(tmp_path: Path) -> None:

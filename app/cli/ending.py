@@ -1,0 +1,51 @@
+"""How a command ends: with what it has to say in one line, and with nothing half made left behind."""
+
+import errno
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.markup import escape
+
+from app.errors import LinesideError
+
+SYSTEMS_NO = frozenset(
+    {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENAMETOOLONG, errno.ELOOP}
+)
+"""What the system refuses to this user, wherever it comes up: the file and the reason say what to do."""
+
+NEEDS_TORCH = frozenset({"torch", "torchvision", "safetensors", "h5py"})
+
+
+@contextmanager
+def ending_in_order() -> Iterator[None]:
+    """Errors that we know are one line and exit code 1; SIGTERM ends as Ctrl-C does.
+
+    Raises:
+        SystemExit: then.
+    """
+    # What was half made is taken away. Commands that end otherwise, such as serve, say so themselves.
+    signal.signal(signal.SIGTERM, _terminated)
+    try:
+        yield
+    except LinesideError as error:
+        _end(error.message)
+    except OSError as error:
+        if error.errno not in SYSTEMS_NO:
+            raise
+        _end(f"{error.strerror}: {error.filename}" if error.filename else str(error))
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in NEEDS_TORCH:
+            raise
+        _end(f"this needs {error.name}, which is not installed here: pip install 'lineside[torch]'")
+
+
+def _terminated(number: int, _frame: object) -> None:
+    sys.exit(128 + number)
+
+
+def _end(message: str) -> None:
+    Console(stderr=True, soft_wrap=True).print(f"[bold red]lineside:[/] {escape(message)}", highlight=False)
+    sys.exit(1)
