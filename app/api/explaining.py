@@ -32,7 +32,7 @@ from app.explain.findings import Findings
 from app.explain.plan import Plan, Question
 from app.explain.regions import DEFAULT_THRESHOLD
 from app.images.encode import MediaType
-from app.serving.drawing import DrawingStyle, Shown
+from app.serving.drawing import DrawingStyle, Shown, only_sheet
 from app.serving.request import Explained
 
 MOST_CONTOURS = 5
@@ -94,19 +94,25 @@ def _contours(text: str | None) -> tuple[float, ...]:
     return shares
 
 
-def check_sheet(shows: Shown | None, plan: Plan) -> None:
-    """A sheet can be drawn of what was asked for.
+def check_picture(style: DrawingStyle, plan: Plan) -> None:
+    """It can be drawn of what was asked for, and everything that was asked of it shows.
 
     Raises:
-        InvalidRequest: it was not.
+        InvalidRequest: it cannot, or something would silently do nothing.
     """
-    there = {
+    sheets: dict[Shown, bool] = {
         "layers": plan.layers_method is not None,
         "classes": plan.classes is not None,
         "feature_maps": plan.probe is not None and plan.probe.channels_of is not None,
     }
-    if shows is not None and not there.get(shows, True):
-        raise InvalidRequest(f"picture: a sheet of {shows} needs the parameter {shows}")
+    if style.shows is not None and not sheets.get(style.shows, True):
+        raise InvalidRequest(f"picture: a sheet of {style.shows} needs the parameter {style.shows}")
+    shown = style.shows or only_sheet(sheets)
+    if idle := style.without_effect(shown):
+        raise InvalidRequest(
+            f"{', '.join(idle)}: without effect on the sheet of {shown} that is drawn; leave it away, or ask for "
+            "picture=overlay"
+        )
 
 
 def check_one_array(plan: Plan) -> None:

@@ -16,7 +16,7 @@ from starlette.responses import Response
 from app.api.context import RequestContext, context_of
 from app.api.explain_query import ExplainQuery
 from app.api.explain_schemas import ExplainReply
-from app.api.explaining import asked, check_one_array, check_sheet, drawn, explanation_reply, npy
+from app.api.explaining import asked, check_one_array, check_picture, drawn, explanation_reply, npy
 from app.api.front import Endpoint
 from app.api.leaving import unless_left
 from app.api.negotiation import preferred
@@ -137,9 +137,10 @@ async def explain(request: Request, query: Annotated[ExplainQuery, Query()]) -> 
     style = drawn(query, cast("MediaType", picture_kind), max_side_px=settings.max_overlay_side_px)
     with _admit(service, settings, context, query) as ticket:
         plan = ticket.deployment.plan(asked(query))
-        check_sheet(query.picture, plan)
         if kind == NPY:
             check_one_array(plan)
+        else:
+            check_picture(style, plan)
         body = await _read(request, ticket, settings)
         explained = await unless_left(
             request,

@@ -6,7 +6,7 @@ One map on the picture; or, where several were asked for, a sheet of layers, cla
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -28,6 +28,10 @@ UNITS: dict[Language, dict[str, str]] = {
 _FEWEST_COLUMNS = 3
 """Of a sheet of classes; its panels are of the usual width as long as these are enough."""
 
+_OVERLAYS_ONLY = ("boxes", "legend")
+_NOT_OF_CHANNELS = ("colormap", "normalization", "full_scale", "opacity", "contours")
+"""Activations are no evidence: each channel is drawn by itself, grey, on no picture."""
+
 
 @dataclass(frozen=True, slots=True)
 class DrawingStyle:
@@ -48,6 +52,16 @@ class DrawingStyle:
     """Of the words in the picture."""
     max_side_px: int = 1600
 
+    def without_effect(self, shown: Shown) -> list[str]:
+        """What was asked for by name, and is no part of such a picture."""
+        if shown == "overlay":
+            return []
+        names = (*_OVERLAYS_ONLY, *(_NOT_OF_CHANNELS if shown == "feature_maps" else ()))
+        return [name for name in names if getattr(self, name) != getattr(_PLAIN, name)]
+
+
+_PLAIN = DrawingStyle()
+
 
 def draw(
     picture: Picture,
@@ -65,7 +79,12 @@ def draw(
         style: how.
         labels: what people call the classes in the style's language, in the order of the logits.
     """
-    match style.shows or _only_sheet(explanation):
+    sheets: dict[Shown, bool] = {
+        "layers": bool(explanation.layers),
+        "classes": bool(explanation.classes),
+        "feature_maps": explanation.feature_maps is not None,
+    }
+    match style.shows or only_sheet(sheets):
         case "layers":
             return render_strip(
                 picture,
@@ -105,15 +124,10 @@ def _class_columns(count: int) -> int:
     return max(_FEWEST_COLUMNS, math.isqrt(count - 1) + 1)
 
 
-def _only_sheet(explanation: Explanation) -> Shown:
-    sheets: list[Shown] = []
-    if explanation.layers:
-        sheets.append("layers")
-    if explanation.classes:
-        sheets.append("classes")
-    if explanation.feature_maps is not None:
-        sheets.append("feature_maps")
-    return sheets[0] if len(sheets) == 1 else "overlay"
+def only_sheet(sheets: Mapping[Shown, bool]) -> Shown:
+    """What is drawn where no picture is named, by what can be."""
+    there = [shown for shown, is_there in sheets.items() if is_there]
+    return there[0] if len(there) == 1 else "overlay"
 
 
 def _overlay(

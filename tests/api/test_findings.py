@@ -191,6 +191,13 @@ def test_several_sheets_leave_the_overlay_unless_one_is_named(models: httpx.Clie
         ({"contours": "nan"}, "contours"),
         ({"contours": "0.1,0.2,0.3,0.4,0.5,0.6"}, "contours"),
         ({"picture": "layers"}, "picture"),
+        ({"layers": "all", "boxes": True}, "boxes"),
+        ({"classes": "all", "legend": True, "contours": "0.5"}, "legend: "),
+        ({"feature_maps": "layer1", "colormap": "viridis", "opacity": 0.3}, "colormap, opacity: "),
+        (
+            {"classes": "all", "feature_maps": "layer1", "picture": "feature_maps", "contours": "0.5"},
+            "contours",
+        ),
         ({"align": "left"}, "align"),
         ({"check": "all"}, "check"),
     ],
