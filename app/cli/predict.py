@@ -112,10 +112,10 @@ async def _score(
     console: Console,
 ) -> tuple[list[Scored], Deployment]:
     wiring = Wiring(settings)
-    with console.status("loading the model"):
-        await wiring.load_models()
     service = wiring.service
     try:
+        with console.status("loading the model"):
+            await wiring.load_models(only=(model, version))
         deployment = wiring.catalogue.find_ready(model, version)
         names = overlay_names(files) if with_overlays else {}
         # Enough at a time to fill the largest batch while the next one is decoded.

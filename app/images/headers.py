@@ -56,7 +56,8 @@ def refuse_tiff(file: TiffImageFile, *, max_pixels: int) -> None:
     """Refuses TIFFs that are not what they seem.
 
     Raises:
-        UnsupportedImage: a camera raw file, whose first page is only a preview; planes that Pillow reads wrongly.
+        UnsupportedImage: a camera raw file, whose first page is only a preview; planes that Pillow reads wrongly;
+            colours whose white it does not ask for.
         ImageTooLarge: tiles far larger than the picture; each is decoded whole.
     """
     subfile_type = file.tag_v2.get(_NEW_SUBFILE_TYPE, 0)
@@ -68,6 +69,13 @@ def refuse_tiff(file: TiffImageFile, *, max_pixels: int) -> None:
         raise UnsupportedImage(
             "the TIFF keeps its channels in separate planes, and not as plain 8-bit samples; save it with the channels "
             "of a pixel together (contiguous, also called chunky or interleaved)"
+        )
+    samples = _tiff_facts(file)
+    if file.mode in {"RGB", "RGBA", "RGBX"} and samples.declared_maximum < 2**samples.bits - 1:
+        # Pillow keeps the upper byte of each sample; the picture would be almost black, and be answered.
+        raise UnsupportedImage(
+            f"the TIFF's {samples.bits}-bit colours count to {samples.declared_maximum} only (MaxSampleValue); save it "
+            "with 8 bits a channel, or with its colours stretched over all 16"
         )
     width, height = (file.tag_v2.get(tag) for tag in (TiffImagePlugin.TILEWIDTH, TiffImagePlugin.TILELENGTH))
     if isinstance(width, int) and isinstance(height, int):

@@ -63,8 +63,15 @@ class Wiring:
         is_spare = settings.cpu_fallback and self._machines[0].device != "cpu"
         self._fallback = self._machines[0].fallback() if is_spare else None
 
-    async def load_models(self) -> None:
-        """Load every bundle of the repository into the catalogue; call once, inside the event loop."""
+    async def load_models(self, *, only: tuple[str | None, int | None] | None = None) -> None:
+        """Load every bundle of the repository into the catalogue; call once, inside the event loop.
+
+        Args:
+            only: name and version, as a request gives them; what it does not mean is left out.
+
+        Raises:
+            InvalidRequest, UnknownModel, NotReady: of `only`, as `Catalogue.find`.
+        """
         log.info("computing on %s", ", ".join(machine.title for machine in self._machines))
         listing = await asyncio.to_thread(scan, self._settings.model_repository)
         for folder in listing.found:
@@ -75,18 +82,23 @@ class Wiring:
         self.catalogue.scanned(listing.notes)
         for note in listing.notes:
             log.info("model repository: %s", note)
+        found = listing.found
+        if only is not None:
+            meant = self.catalogue.find(*only)
+            found = tuple(one for one in found if (one.name, one.version) == (meant.name, meant.version))
         # The threads of engines and workers are started by these, and are as modest.
         with ThreadPoolExecutor(
             self._settings.load_threads, thread_name_prefix="load", initializer=give_way
         ) as pool:
             try:
-                await asyncio.gather(*(self._load(folder, pool) for folder in listing.found))
+                await asyncio.gather(*(self._load(folder, pool) for folder in found))
             except asyncio.CancelledError:
                 self._machines[0].stopping.set()  # one for all of them
                 raise
         settle_memory()
-        for reason in self.catalogue.readiness().reasons:
-            log.error("not ready: %s", reason)
+        if only is None:
+            for reason in self.catalogue.readiness().reasons:
+                log.error("not ready: %s", reason)
 
     async def close(self, *, timeout_s: float) -> None:
         """Finish what was accepted, refuse the rest; call once, at the end."""

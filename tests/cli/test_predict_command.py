@@ -112,6 +112,27 @@ def test_nothing_to_score_and_nothing_to_score_with_say_so(repository: Path, tmp
     assert "holds no bundle" in str(no_model.exception)
 
 
+def test_only_the_model_that_is_meant_is_loaded(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Of two models and three versions one; where it is not said which, none."""
+    models = tmp_path / "models"
+    for name, version in (("line", 1), ("line", 2), ("other", 1)):
+        write_random_bundle(models, name=name, version=version)
+    (tmp_path / "a.png").write_bytes(picture_file(1, "PNG"))
+    command = ["predict", str(tmp_path / "a.png"), "--models", str(models), "--out", str(tmp_path / "out")]
+    caplog.set_level("INFO", logger="app.wiring")
+
+    meant = run.invoke(app, [*command, "--model", "line"])
+    loaded = [record.args for record in caplog.records if record.msg.startswith("serving")]
+    caplog.clear()
+    several = run.invoke(app, command)
+
+    assert meant.exit_code == 0, meant.output
+    assert [arguments[:2] for arguments in loaded] == [("line", 2)]
+    assert isinstance(several.exception, InvalidRequest)
+    assert "line, other" in str(several.exception)
+    assert not [record for record in caplog.records if record.msg.startswith("serving")]
+
+
 def test_models_lists_bundles_without_loading_them(repository: Path, tmp_path: Path) -> None:
     """For scripts as JSON; a bundle that cannot be opened makes the exit code 1."""
     good = run.invoke(app, ["models", "--json", "--models", str(repository)])
