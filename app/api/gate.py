@@ -17,7 +17,9 @@ from urllib.parse import parse_qsl
 from app.api.context import RequestContext, record
 from app.api.heads import Head
 from app.api.problems import MEDIA_TYPE, STATUS_BY_CODE, document, retry_after
-from app.api.request_ids import Succession, request_id
+from app.api.request_ids import Succession, new_id, request_id
+from app.api.sparingly import Sparingly
+from app.api.unreadable import CODE, STATUS, answer, meaning_of
 from app.errors import LinesideError, QueueFull, Unavailable
 from app.metrics import Metrics
 from app.serving.admission import Admission
@@ -100,7 +102,8 @@ class Gate:
         self._longest_ms = settings.max_deadline_ms
         self._metrics = metrics
         self._is_draining = is_draining
-        self._lines = Sparingly(LOGGED_PER_S)
+        self._lines = Sparingly(LOGGED_PER_S, "refused %d more requests within %g s, for want of room")
+        self._unreadable_lines = Sparingly(LOGGED_PER_S, "%d more within %g s were no HTTP requests")
         self._starts = Crowd()
         self._standing: Standing | None = None
 
@@ -157,6 +160,22 @@ class Gate:
 
         self._starts.add(start_and_forget)
 
+    def unreadable(self, beginning: bytes, client: Callable[[], tuple[str, int] | None]) -> bytes:
+        """What is written, as the last, to a connection that asks nothing that can be read; counted and logged.
+
+        Args:
+            beginning: what came of it, or at least its first bytes.
+            client: its address.
+        """
+        given, detail = new_id(), meaning_of(beginning)
+        self._metrics.count_request(route="", model="", status=STATUS)
+        self._metrics.count_refusal(CODE)
+        if self._unreadable_lines.allow():
+            address = client()
+            facts = {"id": given, "status": STATUS, "code": CODE, "client": address[0] if address else None}
+            log.warning("no HTTP request: %s", detail, extra=facts)
+        return answer(detail, request_id=given)
+
     def _asked_anew(self, query_string: bytes, now: float) -> Standing | Deployment | None:
         departures = self._admission.departures
         room = self._room(query_string, now)
@@ -196,30 +215,3 @@ def _answer(error: QueueFull, status: int) -> Answer:
         "content-length: %d\r\nx-request-id: %b\r\n\r\n"
     )
     return Answer(head.encode() + before + b"%b" + after, len(before % ()) + len(after % ()))
-
-
-class Sparingly:
-    """So many log lines at a time, and then one that counts the rest; the event loop owns it.
-
-    Args:
-        lines: in full.
-        seconds: in which they may be written.
-    """
-
-    def __init__(self, lines: int, *, seconds: float = 1.0) -> None:
-        self._lines = lines
-        self._seconds = seconds
-        self._count = 0
-        self._end: asyncio.TimerHandle | None = None
-
-    def allow(self) -> bool:
-        """Whether this one gets its line."""
-        if self._end is None:
-            self._end = asyncio.get_running_loop().call_later(self._seconds, self._over)
-        self._count += 1
-        return self._count <= self._lines
-
-    def _over(self) -> None:
-        left, self._count, self._end = self._count - self._lines, 0, None
-        if left > 0:
-            log.warning("refused %d more requests within %g s, for want of room", left, self._seconds)

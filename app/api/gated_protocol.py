@@ -10,7 +10,7 @@ public interface: the lock holds its version, and tests/api/test_gated_protocol.
 
 import asyncio
 import time
-from typing import Any, Final
+from typing import Any
 
 from uvicorn.config import Config
 from uvicorn.protocols.http.flow_control import FlowControl
@@ -20,15 +20,10 @@ from uvicorn.server import ServerState
 
 from app.api.context import LET_IN, LetIn
 from app.api.gate import Gate, Refusal
-from app.api.heads import Head, head_of_post, made_readable
+from app.api.heads import Head, end_of_head, head_of_post, made_readable
 from app.api.lingering import LINGER_S, LingeringTransport
 from app.api.one_write import OneWrite
 from app.serving.deployment import Deployment
-
-POST: Final = b"POST "
-END_OF_HEAD: Final = b"\r\n\r\n"
-LONGEST_HEAD: Final = 1 << 13
-"""Bytes of a head that are waited for; a longer one is uvicorn's."""
 
 
 class GatedProtocol(HttpToolsProtocol):
@@ -48,6 +43,8 @@ class GatedProtocol(HttpToolsProtocol):
     """The beginning of a head; or what had come of a request by the time that it began to wait for its turn."""
     _let_in: LetIn | None = None
     """It waits for its turn. Until then nothing more is read."""
+    _heard = b""
+    """What uvicorn is just being told."""
     _unwanted = 0
     """Bytes of a refused body that are still to come."""
     _closes = False
@@ -100,7 +97,7 @@ class GatedProtocol(HttpToolsProtocol):
                 if not self._unwanted:
                     self._hear_the_next()
                 continue
-            end = self._end_of_head(data, at)
+            end = end_of_head(data, at) if self._gate is not None and self._is_free() else 0
             if end is None:
                 self._forget_keep_alive()
                 self._expect_head()
@@ -189,7 +186,11 @@ class GatedProtocol(HttpToolsProtocol):
     def send_400_response(self, msg: str) -> None:
         """What cannot be read has no end."""
         self._is_amid, self._is_in_head = True, False
-        super().send_400_response(msg)
+        if self._gate is None:
+            super().send_400_response(msg)
+            return
+        self.transport.write(self._gate.unreadable(self._heard, self._client))
+        self.transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Nothing is waited for any more."""
@@ -211,16 +212,6 @@ class GatedProtocol(HttpToolsProtocol):
 
     def _is_free(self) -> bool:
         return not self._is_amid and (self.cycle is None or self.cycle.response_complete)
-
-    def _end_of_head(self, data: bytes, at: int) -> int | None:
-        """Where the head ends that the gate may look at; 0: it is uvicorn's; None: it has not ended yet."""
-        if self._gate is None or not self._is_free():
-            return 0
-        end = data.find(END_OF_HEAD, at)
-        if end >= 0:
-            return end + len(END_OF_HEAD)
-        is_post = data.startswith(POST, at) or POST.startswith(data[at:])
-        return None if is_post and len(data) - at < LONGEST_HEAD else 0
 
     def _refuse(self, head: Head, refusal: Refusal) -> None:
         self._has_refused = True
@@ -277,7 +268,9 @@ class GatedProtocol(HttpToolsProtocol):
             transport = self.transport  # which the constructor forgets
             super().__init__(self.config, self.server_state, self.app_state, self.loop)
             super().connection_made(transport)
+        self._heard = data
         super().data_received(data)
+        self._heard = b""
         if self._is_in_head:
             self._expect_head()
 

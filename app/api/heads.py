@@ -6,6 +6,10 @@ from typing import Final, NamedTuple
 
 import httptools
 
+POST: Final = b"POST "
+END_OF_HEAD: Final = b"\r\n\r\n"
+LONGEST_HEAD: Final = 1 << 13
+"""Bytes of a head that are waited for; a longer one is uvicorn's."""
 _UPGRADE: Final = re.compile(rb"(?<=\n)upgrade(?=[ \t]*:)", re.IGNORECASE)
 _NO_ASCII: Final = re.compile(rb"[\x80-\xff]")
 
@@ -26,6 +30,15 @@ class Head(NamedTuple):
     def waits(self) -> bool:
         """The client sends its body once it is told to go on."""
         return b"expect" in self.headers
+
+
+def end_of_head(data: bytes, at: int) -> int | None:
+    """Where the head ends that begins at `at`; 0: it is none that would be waited for; None: it has not ended yet."""
+    end = data.find(END_OF_HEAD, at)
+    if end >= 0:
+        return end + len(END_OF_HEAD)
+    is_post = data.startswith(POST, at) or POST.startswith(data[at:])
+    return None if is_post and len(data) - at < LONGEST_HEAD else 0
 
 
 class _Ears:

@@ -8,7 +8,8 @@ from typing import Literal
 def configure_logging(*, log_format: Literal["json", "text"], level: str) -> None:
     """Send every logger of this process to standard error in one form.
 
-    uvicorn's access log is silenced: our own has the model, the class and the timings in it.
+    uvicorn's access log is silenced: our own has the model, the class and the timings in it. So is its word on what is
+    no HTTP request, which names nobody; ours does.
     """
     # Looked up for every line, and printed in none of ours.
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
@@ -16,6 +17,7 @@ def configure_logging(*, log_format: Literal["json", "text"], level: str) -> Non
         {
             "version": 1,
             "disable_existing_loggers": False,
+            "filters": {"heard": {"()": lambda: _is_not_said_better}},
             "formatters": {
                 "json": {
                     "()": "pythonjsonlogger.json.JsonFormatter",
@@ -36,7 +38,14 @@ def configure_logging(*, log_format: Literal["json", "text"], level: str) -> Non
             "root": {"handlers": ["stderr"], "level": level.upper()},
             "loggers": {
                 "uvicorn.access": {"level": "CRITICAL", "propagate": False},
-                "uvicorn.error": {"level": "WARNING" if log_format == "text" else level.upper()},
+                "uvicorn.error": {
+                    "filters": ["heard"],
+                    "level": "WARNING" if log_format == "text" else level.upper(),
+                },
             },
         }
     )
+
+
+def _is_not_said_better(record: logging.LogRecord) -> bool:
+    return record.msg != "Invalid HTTP request received."

@@ -23,6 +23,7 @@ STATUS_BY_CODE: dict[str, int] = {
     errors.ShuttingDown.code: 503,
     errors.DeadlineExceeded.code: 504,
     errors.LinesideError.code: 500,
+    "malformed_request": 400,
     "not_found": 404,
     "method_not_allowed": 405,
 }
@@ -40,6 +41,7 @@ TITLES: dict[str, str] = {
     "shutting_down": "The server is shutting down",
     "deadline_exceeded": "The answer could not be had in time",
     "internal": "The server failed",
+    "malformed_request": "This is no HTTP request",
     "not_found": "There is no such address",
     "method_not_allowed": "The address does not take this method",
 }

@@ -16,6 +16,7 @@ from support.server import test_settings, threaded_server, wait_until_loaded
 from app.api import gate
 from app.api.app import create_app
 from app.api.heads import Head
+from app.api.sparingly import Sparingly
 
 
 def test_refusal_is_a_problem_like_any_other_and_is_counted(repository: Path) -> None:
@@ -80,7 +81,7 @@ def test_room_that_was_asked_for_is_given_back(repository: Path) -> None:
 
 
 async def test_refusals_beyond_some_a_second_share_one_line(caplog: pytest.LogCaptureFixture) -> None:
-    sparingly = gate.Sparingly(2, seconds=0.01)
+    sparingly = Sparingly(2, "refused %d more requests within %g s", seconds=0.01)
 
     first = [sparingly.allow() for _ in range(5)]
     async with asyncio.timeout(10):
@@ -89,7 +90,7 @@ async def test_refusals_beyond_some_a_second_share_one_line(caplog: pytest.LogCa
     again = [sparingly.allow() for _ in range(3)]
 
     assert (first, again) == ([True, True, False, False, False], [True, True, False])
-    assert caplog.records[0].getMessage() == "refused 3 more requests within 0.01 s, for want of room"
+    assert caplog.records[0].getMessage() == "refused 3 more requests within 0.01 s"
 
 
 def asked(query_string: bytes, request_id: bytes) -> Head:

@@ -1,11 +1,14 @@
 """Every request of a connection is heard, refused or not; nobody loses an answer, and nothing piles up."""
 
 import asyncio
+import json
+import logging
 import re
 import socket
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
+import httpx
 import pytest
 from support.full_server import FullDoor, connected, full_server, gate_before, head, until_closed
 from support.wire import Wire
@@ -73,6 +76,55 @@ def test_head_that_cannot_be_read_is_a_bad_request(repository: Path, line: bytes
     assert answered.startswith(b"HTTP/1.1 400 ")
 
 
+class Heard(logging.Handler):
+    """What ours and uvicorn say of connections; the server sets up the root's handlers for itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[logging.LogRecord] = []
+        self.loggers = [logging.getLogger(name) for name in ("app.api.gate", "uvicorn.error")]
+
+    def __enter__(self) -> Self:
+        for logger in self.loggers:
+            logger.addHandler(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for logger in self.loggers:
+            logger.removeHandler(self)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.levelno >= logging.WARNING:
+            self.lines.append(record)
+
+
+@pytest.mark.parametrize(
+    ("said", "meaning"),
+    [
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(506), "not https://"),
+        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "speaks HTTP/1.1"),
+        (b"hello\r\n\r\n", "first line"),
+    ],
+)
+def test_what_is_no_request_is_told_what_it_is_counted_and_logged_once(
+    repository: Path, said: bytes, meaning: str
+) -> None:
+    """A problem document as every error has; the usual mistake is https:// to this port."""
+    with full_server(repository) as url, connected(url) as connection, Heard() as heard:
+        connection.sendall(said)
+        answered = until_closed(connection)
+        metrics = httpx.get(f"{url}/metrics").text
+
+    top, body = answered.split(b"\r\n\r\n", 1)
+    problem = json.loads(body)
+    assert top.startswith(b"HTTP/1.1 400 Bad Request\r\ncontent-type: application/problem+json\r\n")
+    assert (problem["code"], problem["status"]) == ("malformed_request", 400)
+    assert meaning in problem["detail"]
+    assert f"x-request-id: {problem['id']}".encode() in top
+    assert 'lineside_refused_total{reason="malformed_request"} 1.0' in metrics
+    assert [(line.levelname, line.__dict__["id"]) for line in heard.lines] == [("WARNING", problem["id"])]
+
+
 @pytest.mark.parametrize("end", [b"\n\n", b"\r\n\n", b"\n\r\n", b"\r\r"])
 def test_no_head_ends_but_with_two_line_ends(repository: Path, end: bytes) -> None:
     """The gate looks for them; a parser that took others would let it count a body's bytes wrongly."""
@@ -81,7 +133,7 @@ def test_no_head_ends_but_with_two_line_ends(repository: Path, end: bytes) -> No
         answered = until_closed(connection)
 
     assert answered.startswith(b"HTTP/1.1 400 ")
-    assert answered.count(b"HTTP/1.1 ") == 1
+    assert len(re.findall(rb"HTTP/1\.1 \d+ ", answered)) == 1
 
 
 class DeafClient(Wire):
