@@ -4,9 +4,9 @@
         --concurrency 1 4 16 64 --seconds 5 --pid 4711
 
 BODIES is a folder of request bodies, posted in turn. Prints one JSON object: for each concurrency the answered
-requests a second, p50 and p99 of their latency in milliseconds, how many were not answered with 200, and the CPU
-milliseconds an answer cost this client and, with --pid, that server's processes: the client lives on the same
-cores, so what it takes is missing to the server.
+requests a second, p50 and p99 of their latency in milliseconds, how many were not answered with 200, how long that was
+looked at, and the CPU milliseconds an answer cost this client and, with --pid, that server's processes: the client lives
+on the same cores, so what it takes is missing to the server.
 """
 
 import argparse
@@ -73,6 +73,73 @@ def family(pid: int) -> list[psutil.Process]:
     return [parent, *parent.children(recursive=True)]
 
 
+LEAST_EACH = 2
+"""Requests of every connection that are counted, at least: a window that ends before the slow ones are answered shows only
+the quick ones, and counts a lump of a batch more or less."""
+LONGEST_S = 60.0
+"""A window lasts no longer; who did not get so many answers by then is counted as it is."""
+
+
+class Window:
+    """Which requests are counted: all that begin within it, each to its end.
+
+    Args:
+        begin: time.perf_counter(). What began earlier found the queue still short.
+        seconds: it lasts, and longer where not every connection had enough of them.
+        connections: how many.
+    """
+
+    def __init__(self, begin: float, seconds: float, connections: int) -> None:
+        self._begin = begin
+        self._seconds = seconds
+        self._ended = [0] * connections
+        self._under_way = 0
+        self.closed_at: float | None = None
+        self.answered_ms: list[float] = []
+        self.failed = 0
+
+    @property
+    def is_over(self) -> bool:
+        """Nothing that is counted is under way any more; until then nobody stops asking, or the last would find it idle."""
+        return self.closed_at is not None and not self._under_way
+
+    def starts(self, started: float, *, is_first: bool) -> bool:
+        """Whether this request is counted."""
+        counts = self.closed_at is None and started >= self._begin and not is_first
+        self._under_way += counts
+        return counts
+
+    def ends(self, connection: int, milliseconds: float, *, is_right: bool) -> None:
+        """One that is counted."""
+        self._under_way -= 1
+        self._ended[connection] += 1
+        if is_right:
+            self.answered_ms.append(milliseconds)
+        else:
+            self.failed += 1
+
+    def closes(self, now: float) -> bool:
+        """Whether its time has come just now."""
+        lasted = now - self._begin
+        enough = min(self._ended) >= LEAST_EACH or lasted >= LONGEST_S
+        if self.closed_at is not None or lasted < self._seconds or not enough:
+            return False
+        self.closed_at = now
+        return True
+
+    def per_s(self, connections: int) -> float:
+        """Answers a second.
+
+        Connections / mean latency (Little's law: a connection is never without a request), unless some failed, which would
+        look like speed. Counting answers instead would be off by up to a batch at each end.
+        """
+        if self.closed_at is None or not self.answered_ms:
+            return 0.0
+        if self.failed:
+            return len(self.answered_ms) / (self.closed_at - self._begin)
+        return connections / statistics.mean(self.answered_ms) * 1000
+
+
 async def closed_loop(
     host: str,
     port: int,
@@ -83,68 +150,67 @@ async def closed_loop(
     seconds: float,
     server: list[psutil.Process],
 ) -> dict[str, float]:
-    """Each connection posts its next picture when its last was answered.
-
-    The rate is concurrency / mean latency (Little's law: a connection is never without a request). Answers come in
-    lumps of a batch, and counting them in a window of a few seconds is off by up to a lump at each end. A connection's
-    first request, which found the queue still short, is not in the mean. Where anything failed, or not every connection
-    could be answered once, the answers are counted after all.
+    """Each connection posts its next picture when its last was answered; see Window for what is counted.
 
     Args:
+        seconds: at least.
         server: processes whose CPU time is asked for.
     """
     loop = asyncio.get_running_loop()
     begin = time.perf_counter() + warm_s
-    end = begin + seconds
-    latencies: list[float] = []
-    steady: list[float] = []
-    failed = 0
+    window = Window(begin, seconds, concurrency)
     used: list[tuple[float, float, float]] = []
-    for delay in (warm_s, warm_s + seconds):
-        loop.call_later(delay, lambda: used.append((time.perf_counter(), time.process_time(), cpu_s(server))))
+
+    def read() -> None:
+        used.append((time.perf_counter(), time.process_time(), cpu_s(server)))
+
+    loop.call_later(warm_s, read)
 
     async def run(number: int) -> None:
-        nonlocal failed
         connection: Connection | None = None
         position = number
-        while time.perf_counter() < end:
-            started = time.perf_counter()
-            try:
-                if connection is None:
-                    _, connection = await loop.create_connection(Connection, host, port)
-                status = await asyncio.wait_for(connection.post(messages[position % len(messages)]), 60)
-            except (ConnectionError, OSError, TimeoutError, httptools.HttpParserError):
-                if connection:
-                    connection.transport.abort()
-                status, connection = 0, None
-                await asyncio.sleep(0.05)
-            finished = time.perf_counter()
-            position += concurrency
-            if begin <= finished < end:
-                if status == 200:
-                    latencies.append((finished - started) * 1000)
-                    if position >= 2 * concurrency:
-                        steady.append(latencies[-1])
-                else:
-                    failed += 1
-        if connection:
-            connection.transport.close()
+        try:
+            while not window.is_over:
+                started = time.perf_counter()
+                counts = window.starts(started, is_first=position == number)
+                try:
+                    if connection is None:
+                        _, connection = await loop.create_connection(Connection, host, port)
+                    status = await asyncio.wait_for(connection.post(messages[position % len(messages)]), 60)
+                except (ConnectionError, OSError, TimeoutError, httptools.HttpParserError):
+                    if connection:
+                        connection.transport.abort()
+                    status, connection = 0, None
+                    await asyncio.sleep(0.05)
+                finished = time.perf_counter()
+                position += concurrency
+                if counts:
+                    window.ends(number, (finished - started) * 1000, is_right=status == 200)
+                if window.closes(finished):
+                    read()
+        finally:
+            if connection:
+                connection.transport.close()
 
-    await asyncio.gather(*(run(number) for number in range(concurrency)))
-    await asyncio.sleep(max(0.0, end + 0.05 - time.perf_counter()))  # until the second reading was taken
-    ordered = sorted(latencies) or [float("nan")]
-    per_s = len(latencies) / seconds
-    if len(steady) >= concurrency and not failed:
-        per_s = concurrency / statistics.mean(steady) * 1000
+    running = [asyncio.create_task(run(number)) for number in range(concurrency)]
+    ended, others = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+    for task in others:
+        task.cancel()  # what they still wait for is not counted
+    await asyncio.wait(running)
+    for task in ended:
+        task.result()
     wall, client, served = (last - first for first, last in zip(*used, strict=True))
+    ordered = sorted(window.answered_ms) or [float("nan")]
+    per_s = window.per_s(concurrency)
     answered = max(1.0, per_s * wall)
     return {
         "per_s": per_s,
+        "seconds": wall,
         "client_cpu_ms": client / answered * 1000,
         "server_cpu_ms": served / answered * 1000,
         "p50_ms": statistics.median(ordered),
         "p99_ms": ordered[min(len(ordered) - 1, int(0.99 * len(ordered)))],
-        "failed": failed,
+        "failed": window.failed,
     }
 
 

@@ -221,7 +221,7 @@ def lineside(engine: str, precision: str, **options: object) -> Server:
         bytes,
         (JPEG,),
         of_lineside,
-        "its defaults",
+        "its defaults, but for a deadline of 60 s (2 s by default: 64 connections would be refused) and no log line a picture",
         path="/predict?deadline_ms=60000",
         variables=variables,
         **options,  # type: ignore[arg-type]

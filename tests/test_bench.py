@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import uvloop
 
-from bench.client import closed_loop, http_message
+from bench.client import Window, closed_loop, http_message
 from bench.measuring import agreement
 from bench.page import HERE, RESULTS, SECTIONS
 from bench.peers_page import peers_section
@@ -98,6 +98,41 @@ def test_client_counts_only_what_was_answered() -> None:
 
     assert row["per_s"] == 0
     assert row["failed"] > 0
+
+
+def test_window_of_a_slow_server_stays_open_until_every_connection_was_answered_twice() -> None:
+    """Two connections, batches of one in 3 s: answers that take 6 s, in a window of 1 s. Quick ones alone would lie."""
+    window = Window(begin=0.0, seconds=1.0, connections=2)
+    assert not window.starts(-0.5, is_first=True)  # found it idle
+    assert not window.starts(0.5, is_first=True)
+    counted = [(0, 2.5, 8.5), (1, 5.5, 11.5), (0, 8.5, 14.5), (1, 11.5, 17.5), (0, 14.5, 20.5)]
+    moments = sorted(
+        [(start, 1, number) for number, start, _ in counted]
+        + [(end, 0, number) for number, _, end in counted]
+    )
+
+    closings = []
+    for moment, begins, number in moments:
+        if begins:
+            assert window.starts(moment, is_first=False)
+        else:
+            window.ends(number, 6000.0, is_right=True)
+            if window.closes(moment):
+                closings.append((moment, window.is_over))
+
+    assert closings == [(17.5, False)]  # the last is under way, and is counted
+    assert window.is_over
+    assert len(window.answered_ms) == 5
+    assert window.per_s(2) == pytest.approx(1 / 3)
+    assert not window.starts(17.5, is_first=False)
+
+
+def test_window_ends_at_last_where_nothing_comes() -> None:
+    window = Window(begin=0.0, seconds=5.0, connections=1)
+
+    assert not window.closes(59.0)
+    assert window.closes(60.0)
+    assert window.per_s(1) == 0.0
 
 
 def measured(name: str, *, is_peer: bool, per_s: list[float], lone_ms: list[float]) -> dict[str, Any]:
