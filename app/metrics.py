@@ -100,9 +100,11 @@ class Metrics:
         child = self._batch_size.labels(model)
         return child.observe
 
-    def watch_model(self, model: str, version: int, *, is_ready: Callable[[], bool]) -> None:
-        """Report a model's readiness at each scrape, from its first sight on."""
-        self._ready.labels(model, str(version)).set_function(lambda: float(is_ready()))
+    def watch_model(self, model: str, version: int | None, *, is_ready: Callable[[], bool]) -> None:
+        """Report a model's readiness at each scrape, from its first sight on; the version is empty where nobody knows it."""
+        self._ready.labels(model, "" if version is None else str(version)).set_function(
+            lambda: float(is_ready())
+        )
 
     def add_model(
         self,

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from app.bundles.files import file_inside, is_inside, read_inside, write_atomically
+from app.bundles.files import file_inside, is_inside, is_there, read_inside, why_not, write_atomically
 from app.bundles.problems import in_one_message, readable_problems
 from app.bundles.repository import Bundle
 from app.domain import NetworkFacts
@@ -66,7 +66,7 @@ def network_key(bundle: Bundle) -> str:
         with bundle.weights_path.open("rb") as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())
     except OSError as error:
-        raise ManifestInvalid(f"`{bundle.weights_path.name}` cannot be read: {error.strerror}") from error
+        raise ManifestInvalid(f"`{bundle.weights_path.name}` cannot be read: {why_not(error)}") from error
     return digest.hexdigest()
 
 
@@ -89,11 +89,11 @@ def read_exported(folder: Path, bundle: Bundle, form: Form) -> Exported | None:
         ExportFailed: damaged, not whole, or made of other weights or under another manifest.
     """
     try:
-        return _read(folder, bundle, form) if (folder / f"{form}.json").exists() else None
+        return _read(folder, bundle, form) if is_there(folder / f"{form}.json") else None
     except ManifestInvalid as error:
         raise ExportFailed(f"`{folder.name}/{form}` is not whole: {error.message}; make it again") from error
     except OSError as error:
-        raise ExportFailed(f"`{folder.name}/{form}` cannot be read: {error.strerror}") from error
+        raise ExportFailed(f"`{folder.name}/{form}` cannot be read: {why_not(error)}") from error
 
 
 def _read(folder: Path, bundle: Bundle, form: Form) -> Exported:
@@ -101,7 +101,8 @@ def _read(folder: Path, bundle: Bundle, form: Form) -> Exported:
     if record.network_sha256 != network_key(bundle):
         raise ExportFailed(
             f"`{EXPORTED_FOLDER}/{form}.json` was made of other weights or under another manifest; "
-            f"run `lineside {'quantize' if form == 'int8' else 'export'} {bundle.name}` again"
+            f"run `lineside {'quantize' if form == 'int8' else 'export'} {bundle.name}"
+            f"{' --images FOLDER' if form == 'int8' else ''}` again"
         )
     graph = file_inside(folder, f"{form}.xml")
     if files_sha256(graph) != record.files_sha256:
@@ -151,7 +152,7 @@ def files_sha256(graph: Path) -> str:
             with path.open("rb") as file:
                 digest.update(hashlib.file_digest(file, "sha256").digest())
         except OSError as error:
-            raise ExportFailed(f"`{path.name}` cannot be read: {error.strerror}") from error
+            raise ExportFailed(f"`{path.name}` cannot be read: {why_not(error)}") from error
     return digest.hexdigest()
 
 

@@ -33,13 +33,33 @@ def is_inside(path: Path, folder: Path) -> bool:
         return False
 
 
+def is_there(path: Path) -> bool:
+    """Whether something has this name, be it a broken link; raises OSError where that may not be known."""
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
+
+
+def why_not(error: OSError) -> str:
+    """The system's reason; where it is a missing right, whose, and how to give it."""
+    if isinstance(error, PermissionError) and hasattr(os, "geteuid"):
+        return f"{error.strerror}; this runs as user {os.geteuid()}: `chmod -R a+rX` on the model repository lets it"
+    return str(error.strerror)
+
+
 def file_inside(folder: Path, name: str) -> Path:
     """folder/name, a regular file that no link takes out of the folder; raises ManifestInvalid.
 
     A pipe would make the server wait for ever, a link could show any file of this machine.
     """
     path = folder / name
-    if not os.path.lexists(path):
+    try:
+        there = is_there(path)
+    except OSError as error:
+        raise ManifestInvalid(f"`{name}` cannot be read: {why_not(error)}") from error
+    if not there:
         raise ManifestInvalid(f"`{name}` is not in the bundle's folder")
     if not is_inside(path, folder):
         raise ManifestInvalid(
@@ -57,7 +77,7 @@ def read_inside(folder: Path, name: str, *, max_bytes: int) -> bytes:
         with path.open("rb") as file:
             data = file.read(max_bytes + 1)
     except OSError as error:
-        raise ManifestInvalid(f"`{name}` cannot be read: {error.strerror}") from error
+        raise ManifestInvalid(f"`{name}` cannot be read: {why_not(error)}") from error
     if len(data) > max_bytes:
         raise ManifestInvalid(f"`{name}` is larger than {max_bytes // 2**20} MiB")
     return data

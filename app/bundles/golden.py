@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from app.bundles.files import one_line, plain_file_name, read_inside, write_atomically
+from app.bundles.files import is_there, one_line, plain_file_name, read_inside, write_atomically
 from app.bundles.problems import Keys, did_you_mean, in_one_message, listed, readable_problems, shortened
 from app.errors import ManifestInvalid
 
@@ -164,7 +164,7 @@ def read_golden(
     self-test, and it would be silently missing.
     """
     folder = bundle_folder / GOLDEN_FOLDER
-    if not folder.exists() and not folder.is_symlink():
+    if not is_there(folder):
         return None
     return _read(bundle_folder, classes, weights, preprocess)
 

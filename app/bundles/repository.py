@@ -7,13 +7,13 @@ Nothing is written and no weight is loaded here. A bundle that may not serve is 
 with the reason; its neighbours are not its business.
 """
 
-import os
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from app.bundles.digest import bundle_digest
-from app.bundles.files import file_inside, is_inside, read_inside
+from app.bundles.files import file_inside, is_inside, is_there, read_inside, why_not
 from app.bundles.golden import Golden, read_golden
 from app.bundles.manifest import MANIFEST_FILE, MAX_MANIFEST_BYTES, Manifest, parse_manifest
 from app.bundles.problems import listed, shortened
@@ -21,6 +21,9 @@ from app.domain import Geometry, ModelIdentity, NetworkSpec
 from app.errors import BundleRefused, ManifestInvalid
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+HOW_TO_NAME_IT = (
+    "point LINESIDE_MODEL_REPOSITORY (or --models) at a folder that holds <name>/1/ (docs/bundles.md)"
+)
 VERSION = re.compile(r"[1-9][0-9]{0,8}")
 
 
@@ -89,51 +92,61 @@ class RepositoryListing:
 
     found: tuple[BundleFolder, ...] = ()
     refused: tuple[RefusedFolder, ...] = ()
+    fault: str | None = None
+    """Why nothing of it could be listed."""
+    unreadable: Mapping[str, str] = field(default_factory=dict)
+    """Models whose versions cannot be listed, by name: why. Which versions there are, nobody knows."""
     notes: tuple[str, ...] = ()
     """Entries that were passed over, for the log."""
 
 
 def scan(root: Path) -> RepositoryListing:
-    """Lists the bundles of a repository without opening them; a missing one is empty."""
+    """Lists the bundles of a repository without opening them."""
     found: list[BundleFolder] = []
     refused: list[RefusedFolder] = []
+    unreadable: dict[str, str] = {}
     notes: list[str] = []
-    for model in _entries(root, "the model repository", notes):
-        if problem := _not_a_model(model):
+    try:
+        models = [(entry, _not_a_model(entry)) for entry in sorted(root.iterdir())]
+    except FileNotFoundError:
+        return RepositoryListing(fault=f"the model repository does not exist; {HOW_TO_NAME_IT}")
+    except OSError as error:
+        return RepositoryListing(fault=f"the model repository cannot be read: {why_not(error)}")
+    for model, problem in models:
+        if problem:
             notes.append(problem)
             continue
-        versions = 0
-        for entry in _entries(model, f"`{model.name}`", notes):
-            if problem := _not_a_version(model.name, entry):
-                notes.append(problem)
-                continue
-            versions += 1
+        try:
+            entries = sorted(model.iterdir())
+            problems = [_not_a_version(model.name, entry) for entry in entries]
+        except OSError as error:
+            unreadable[model.name] = f"`{model.name}` cannot be read: {why_not(error)}"
+            continue
+        notes += filter(None, problems)
+        versions = [entry for entry, problem in zip(entries, problems, strict=True) if problem is None]
+        for entry in versions:
             version = int(entry.name)
-            if not is_inside(entry, root):
-                reason = "a link that is broken or leaves the model repository; copy the folder into it"
-                refused.append(RefusedFolder(model.name, version, f"{model.name}/{version}: {reason}"))
-            elif not os.path.lexists(entry / MANIFEST_FILE):
-                reason = f"the folder has no {MANIFEST_FILE}"
+            if reason := _no_bundle(entry, root):
                 refused.append(RefusedFolder(model.name, version, f"{model.name}/{version}: {reason}"))
             else:
                 found.append(BundleFolder(model.name, version, entry))
-        if versions == 0:
+        if not versions:
             notes.append(f"`{model.name}` has no version; a bundle lives in {model.name}/1/")
     return RepositoryListing(
         tuple(sorted(found, key=lambda entry: (entry.name, entry.version))),
         tuple(sorted(refused, key=lambda entry: (entry.name, entry.version))),
-        tuple(notes),
+        unreadable=unreadable,
+        notes=tuple(notes),
     )
 
 
-def _entries(folder: Path, name: str, notes: list[str]) -> list[Path]:
+def _no_bundle(folder: Path, root: Path) -> str | None:
+    if not is_inside(folder, root):
+        return "a link that is broken or leaves the model repository; copy the folder into it"
     try:
-        return sorted(folder.iterdir())
-    except FileNotFoundError:
-        return []
+        return None if is_there(folder / MANIFEST_FILE) else f"the folder has no {MANIFEST_FILE}"
     except OSError as error:
-        notes.append(f"{name} cannot be listed: {error.strerror}")
-        return []
+        return f"the folder cannot be read: {why_not(error)}"
 
 
 def _not_a_model(entry: Path) -> str | None:
@@ -202,10 +215,12 @@ def load_bundle(folder: Path, *, name: str, version: int) -> Bundle:
         )
     except BundleRefused as error:
         raise type(error)(f"{name}/{version}: {error.message}") from error
+    except OSError as error:
+        raise ManifestInvalid(f"{name}/{version}: the folder cannot be read: {why_not(error)}") from error
 
 
 def _weights(folder: Path, name: str) -> Path:
-    if not os.path.lexists(folder / name):
+    if not is_there(folder / name):
         others = sorted(
             entry.name for entry in folder.iterdir() if entry.is_file() and entry.name != MANIFEST_FILE
         )

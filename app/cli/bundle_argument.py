@@ -19,8 +19,11 @@ def bundle_folder(given: str, repository: Path) -> Path:
             return path.absolute()
         if path.is_dir() and (versions := _versions(path)):
             return (path / str(max(versions))).absolute()
-    names = sorted({folder.name for folder in scan(repository).found})
-    there = f"the model repository holds {listed(names)}" if names else "the model repository holds no bundle"
+    listing = scan(repository)
+    if given in listing.unreadable:
+        raise UnknownModel(listing.unreadable[given])
+    names = sorted({folder.name for folder in listing.found})
+    there = listing.fault or f"the model repository holds {listed(names) if names else 'no bundle'}"
     raise UnknownModel(
         f"{given}: neither a bundle's folder (models/NAME/1) nor a model's name{did_you_mean(given, names)}; {there}"
     )

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from app.bundles.golden import GoldenPicture
-from app.bundles.manifest import Manifest
+from app.bundles.manifest import CalibrationTable, Manifest
 from app.bundles.manifest_text import describe
 from app.bundles.repository import Bundle
 from app.cli.bundle_argument import bundle_folder, next_version
@@ -142,6 +142,7 @@ def _new_version(
         update={
             "weights": "weights.safetensors",
             "quantization": None,  # its int8 form was made of the network behind the old preprocessing
+            "calibration": CalibrationTable(),  # the temperature was fitted under the old one as well
             "classes": findings.classes,
             "preprocess": describe(
                 architecture=bundle.manifest.architecture,

@@ -12,6 +12,7 @@ from app.bundles.manifest_text import write_classes, write_preprocess
 from app.bundles.repository import Bundle
 from app.cli.summary import table_of
 from app.evaluation.declarations import Declaration
+from app.evaluation.detective import FEWEST_PICTURES
 from app.evaluation.findings import Finalist, Findings
 from app.evaluation.held import HeldPictures
 from app.wiring import Proved
@@ -63,6 +64,11 @@ class Detected:
             notes.append(
                 f"{findings.unresolved} more declarations could not be told from the best on the first pictures and were "
                 "not followed; the best of them were"
+            )
+        if self.written is not None and self.bundle and self.bundle.manifest.calibration.temperature != 1.0:
+            notes.append(
+                f"the new version has no temperature: {self.bundle.manifest.calibration.temperature:g} was fitted under the "
+                "old preprocessing"
             )
         if findings is not None and not self.has_memory:
             notes.append(
@@ -171,11 +177,12 @@ def words(declaration: Declaration) -> str:
 
 def _print_verdict(console: Console, detected: Detected, findings: Findings) -> None:
     if detected.status == "open":
-        why = (
-            "every declaration that is left differs in every part"
-            if findings.is_better_than_guessing
-            else "under no declaration does the model do better than guessing; are these its weights, and these its classes?"
-        )
+        if findings.is_better_than_guessing:
+            why = "every declaration that is left differs in every part"
+        elif findings.pictures < FEWEST_PICTURES:
+            why = f"{findings.pictures} pictures are too few, whatever the answers: give {FEWEST_PICTURES} or more"
+        else:
+            why = "under no declaration does the model do better than guessing; are these its weights, and these its classes?"
         console.print(f"[bold yellow]the labels cannot settle it:[/] {why}", soft_wrap=True)
         return
     if detected.status == "holds" and len(findings.ties) == 1:

@@ -117,9 +117,10 @@ def _check_outputs(out: Path, numbers: Path) -> None:
 
 def _bundle_folders(given: Sequence[str], repository: Path) -> list[Path]:
     if not given:
-        names = sorted({folder.name for folder in scan(repository).found})
+        listing = scan(repository)
+        names = sorted({folder.name for folder in listing.found} | set(listing.unreadable))
         if len(names) != 1:
-            there = f"it holds {listed(names)}" if names else "it holds no bundle"
+            there = listing.fault or f"the model repository holds {listed(names) if names else 'no bundle'}"
             raise InvalidRequest(f"--model: name the model; {there}")
         given = names
     folders = [bundle_folder(each, repository) for each in given]

@@ -23,6 +23,9 @@ def print_models(settings: Settings, *, as_json: bool) -> bool:
         except BundleRefused as error:
             row["refused"] = error.message
         else:
+            changes = () if bundle.golden is None else bundle.golden.changes
+            if changes:  # of its weights or its preprocessing: it will not be served
+                row["refused"] = "; ".join(changes)
             row |= {
                 "architecture": bundle.manifest.architecture,
                 "classes": list(bundle.classes),
@@ -31,22 +34,30 @@ def print_models(settings: Settings, *, as_json: bool) -> bool:
             }
         rows.append(row)
     rows += [{"name": r.name, "version": r.version, "refused": r.reason} for r in listing.refused]
+    rows += [
+        {"name": name, "version": None, "refused": reason} for name, reason in listing.unreadable.items()
+    ]
     if as_json:
         print(json.dumps({"models": rows, "notes": list(listing.notes)}, ensure_ascii=False, indent=2))  # noqa: T201
     else:
-        _print_models_table(rows, listing.notes, settings)
+        nothing = f"{settings.model_repository}/: " + (
+            listing.fault or "no bundle; one lives in <name>/1/ (docs/bundles.md)"
+        )
+        _print_models_table(rows, listing.notes, nothing)
     return bool(rows) and not any("refused" in row for row in rows)
 
 
-def _print_models_table(rows: list[dict[str, Any]], notes: tuple[str, ...], settings: Settings) -> None:
+def _print_models_table(rows: list[dict[str, Any]], notes: tuple[str, ...], nothing: str) -> None:
     console = Console(highlight=False)
     if not rows:
-        console.print(f"No bundle in {settings.model_repository}/: one lives in <name>/1/ (docs/bundles.md).")
+        console.print(escape(nothing))
     else:
         table = Table("model", "version", "architecture", "classes", "golden", "digest")
         for row in rows:
             if "refused" in row:
-                table.add_row(row["name"], str(row["version"]), f"[red]refused: {escape(row['refused'])}[/]")
+                table.add_row(
+                    row["name"], str(row["version"] or "?"), f"[red]refused: {escape(row['refused'])}[/]"
+                )
             else:
                 table.add_row(
                     row["name"],

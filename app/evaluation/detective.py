@@ -38,6 +38,8 @@ DROPPED_BELOW: Final = 0.01
 TIE_FROM: Final = 0.05
 GUESSING: Final = 0.001
 """Stricter: the best of hundreds of declarations is better than guessing by luck already."""
+FEWEST_PICTURES: Final = math.ceil(math.log2(1 / GUESSING))
+"""With fewer no sign-flip test gets below GUESSING, even where all answers are right."""
 
 OnProgress = Callable[[str, int, int], None]
 """Stage, done, total."""

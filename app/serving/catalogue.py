@@ -6,6 +6,7 @@ look models up; readiness is read off it. Knows no HTTP.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Literal
 
 from app.errors import InvalidRequest, NotReady, UnknownModel
@@ -70,8 +71,10 @@ class Catalogue:
         self._models: dict[tuple[str, int], Model] = {}
         self._is_scanned = False
         self._is_draining = False
+        self._fault: str | None = None
+        self._unreadable: Mapping[str, str] = {}
         self.notes: tuple[str, ...] = ()
-        """What the repository's scan found odd but harmless."""
+        """What the repository's scan found odd."""
 
     # --- filled by wiring ----------------------------------------------------------------------
 
@@ -79,9 +82,23 @@ class Catalogue:
         """A bundle was found and is being loaded."""
         self._models[name, version] = Model(name, version, "loading", None, None)
 
-    def scanned(self, notes: tuple[str, ...] = ()) -> None:
-        """Every bundle has been announced."""
+    def scanned(
+        self,
+        notes: tuple[str, ...] = (),
+        *,
+        fault: str | None = None,
+        unreadable: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        """Every bundle has been announced.
+
+        Args:
+            notes: what is odd.
+            fault: why nothing of the repository could be listed.
+            unreadable: models of which nobody knows what versions they have, by name: why.
+        """
         self._is_scanned = True
+        self._fault = fault
+        self._unreadable = unreadable
         self.notes = notes
 
     def serve(self, deployment: Deployment) -> None:
@@ -117,11 +134,9 @@ class Catalogue:
 
         Raises:
             UnknownModel: no such model.
+            NotReady: its versions could not be listed.
         """
-        versions = [version for known, version in self._models if known == name]
-        if not versions:
-            raise UnknownModel(f"no model {name!r}; {self._known()}")
-        return self._default_versions.get(name, max(versions))
+        return self._default_versions.get(name, max(self._versions(name)))
 
     def find(self, name: str | None, version: int | None) -> Model:
         """The model that a request means, whatever its state.
@@ -129,7 +144,7 @@ class Catalogue:
         Raises:
             InvalidRequest: it names none and there are several.
             UnknownModel: with the names or versions that exist.
-            NotReady: nothing is loaded yet, or the repository is empty.
+            NotReady: nothing is loaded yet, the repository is empty, or it or the model cannot be read.
         """
         if name is None:
             name = self._only_name()
@@ -137,10 +152,8 @@ class Catalogue:
             version = self.default_version(name)
         model = self._models.get((name, version))
         if model is None:
-            versions = sorted(v for known, v in self._models if known == name)
-            if not versions:
-                raise UnknownModel(f"no model {name!r}; {self._known()}")
-            raise UnknownModel(f"{name} has no version {version}; it has {', '.join(map(str, versions))}")
+            versions = ", ".join(map(str, sorted(self._versions(name))))
+            raise UnknownModel(f"{name} has no version {version}; it has {versions}")
         return model
 
     def find_ready(self, name: str | None, version: int | None) -> Deployment:
@@ -160,8 +173,8 @@ class Catalogue:
             return Readiness(is_ready=False, reasons=("the server is shutting down",))
         if not self._is_scanned:
             return Readiness(is_ready=False, reasons=("the model repository is being read",))
-        if not self._models:
-            return Readiness(is_ready=False, reasons=(EMPTY,))
+        if not self._models and not self._unreadable:
+            return Readiness(is_ready=False, reasons=(self._fault or EMPTY,))
         faults = [
             f"{model.name} version {model.version}: {fault}"
             for model in self.models()
@@ -172,11 +185,12 @@ class Catalogue:
             for model in self.models()
             for outage in model.outages()
         ]
-        enough = len(faults) < len(self._models) if self._require == "any" else not faults
+        unreadable = tuple(self._unreadable.values())
+        enough = len(faults) < len(self._models) if self._require == "any" else not (faults or unreadable)
         wrong_defaults = self._wrong_defaults()
         return Readiness(
             is_ready=enough and not wrong_defaults,
-            reasons=(*wrong_defaults, *faults, *outages),
+            reasons=(*wrong_defaults, *unreadable, *faults, *outages),
         )
 
     def _wrong_defaults(self) -> list[str]:
@@ -194,18 +208,30 @@ class Catalogue:
     def _only_name(self) -> str:
         if self._default_model is not None:
             return self._default_model
-        names = sorted({name for name, _ in self._models})
+        names = self._names()
         if not names:
-            raise NotReady(EMPTY if self._is_scanned else "the model repository is being read")
+            raise NotReady(
+                (self._fault or EMPTY) if self._is_scanned else "the model repository is being read"
+            )
         if len(names) > 1:
             raise InvalidRequest(
                 f"several models are served: say model= one of {', '.join(names)}, or set LINESIDE_DEFAULT_MODEL"
             )
         return names[0]
 
-    def _known(self) -> str:
-        names = sorted({name for name, _ in self._models})
-        return f"there are {', '.join(names)}" if names else "there are none"
+    def _versions(self, name: str) -> list[int]:
+        versions = [version for known, version in self._models if known == name]
+        if not versions and name in self._unreadable:
+            raise NotReady(self._unreadable[name], retry_after_s=30.0)
+        if not versions:
+            names = self._names()
+            there = f"there are {', '.join(names)}" if names else "there are none"
+            raise UnknownModel(f"no model {name!r}; {there}")
+        return versions
+
+    def _names(self) -> list[str]:
+        """Also of those that cannot be read: another model must not answer in their place."""
+        return sorted({name for name, _ in self._models} | set(self._unreadable))
 
 
 EMPTY = (

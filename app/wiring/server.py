@@ -79,7 +79,9 @@ class Wiring:
         for refused in listing.refused:
             self._announce(refused.name, refused.version)
             self._refuse(refused.name, refused.version, refused.reason)
-        self.catalogue.scanned(listing.notes)
+        for name in listing.unreadable:
+            self.metrics.watch_model(name, None, is_ready=lambda: False)
+        self.catalogue.scanned(listing.notes, fault=listing.fault, unreadable=listing.unreadable)
         for note in listing.notes:
             log.info("model repository: %s", note)
         found = listing.found

@@ -100,7 +100,7 @@ def test_page_is_served_under_a_strict_policy(client: httpx.Client) -> None:
 
 def test_empty_repository_is_not_ready_and_says_what_to_do(tmp_path: Path) -> None:
     """Ready means: may drive the gate."""
-    with threaded_server(test_settings(tmp_path / "nothing")) as url:
+    with threaded_server(test_settings(tmp_path)) as url:
         readiness = httpx.get(f"{url}/readyz")
         refusal = httpx.post(f"{url}/predict", content=picture_file(0))
 

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.rights import as_somebody_else, open_to_others
 
 from app.bundles.golden import GoldenPicture, write_golden
 from app.bundles.repository import RepositoryListing, open_bundle, scan
@@ -81,9 +82,56 @@ def test_a_repository_lists_its_bundles_by_name_and_version(tmp_path: Path) -> N
     assert listing.notes == ()
 
 
-def test_a_missing_and_an_empty_repository_are_empty(tmp_path: Path) -> None:
+def test_an_empty_repository_is_empty_and_a_missing_one_is_said_to_be(tmp_path: Path) -> None:
     assert scan(tmp_path) == RepositoryListing()
-    assert scan(tmp_path / "none") == RepositoryListing()
+    assert "does not exist" in (scan(tmp_path / "none").fault or "")
+
+
+def test_what_may_not_be_read_is_no_empty_place() -> None:
+    """A repository, a model, a version, a manifest, golden images: each with whose right is missing."""
+    with open_to_others() as folder:
+        listing, said, closed = listed_by_somebody_else(folder / "models")
+
+    assert set(said) == {*closed, "root"}
+    for reason in said.values():
+        assert "cannot be read: Permission denied; this runs as user " in reason
+        assert "chmod -R a+rX" in reason
+    assert listing.notes == ()
+
+
+def listed_by_somebody_else(root: Path) -> tuple[RepositoryListing, dict[str, str], set[str]]:
+    """What is told of a repository with these things closed, by name; then of a closed repository."""
+    closed = {
+        "model": make(root, "model").parent,
+        "version": make(root, "version"),
+        "manifest": make(root, "manifest") / "model.toml",
+        "golden": make(root, "golden") / "golden",
+    }
+    closed["golden"].mkdir()
+    for path in closed.values():
+        path.chmod(0)
+
+    with as_somebody_else():
+        listing = scan(root)
+        unopened = {}
+        for entry in listing.found:
+            with pytest.raises(ManifestInvalid) as caught:
+                open_bundle(entry.folder)
+            unopened[entry.name] = caught.value.message
+    for path in closed.values():
+        path.chmod(0o755)
+    root.chmod(0)
+    with as_somebody_else():
+        nothing = scan(root)
+    root.chmod(0o755)
+
+    said = {
+        **listing.unreadable,
+        **{entry.name: entry.reason for entry in listing.refused},
+        **unopened,
+        "root": nothing.fault or "",
+    }
+    return listing, said, set(closed)
 
 
 def test_odd_entries_are_noted_and_hurt_nobody(tmp_path: Path) -> None:
@@ -117,13 +165,13 @@ def test_a_version_without_a_manifest_is_refused_not_passed_over(tmp_path: Path)
     assert listing.refused[0].reason == "pig-sex/2: the folder has no model.toml"
 
 
-def test_a_repository_that_is_a_file_is_noted(tmp_path: Path) -> None:
+def test_a_repository_that_is_a_file_is_said_to_be(tmp_path: Path) -> None:
     (tmp_path / "models").touch()
 
     listing = scan(tmp_path / "models")
 
     assert listing.found == ()
-    assert listing.notes == ("the model repository cannot be listed: Not a directory",)
+    assert listing.fault == "the model repository cannot be read: Not a directory"
 
 
 def test_links_that_leave_the_repository_are_refused(tmp_path: Path) -> None:

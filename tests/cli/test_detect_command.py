@@ -12,6 +12,7 @@ from support.pictures import damaged_file
 from support.trained import CASES, CLASSES, manifest_of, painted, trained_weights
 from typer.testing import CliRunner
 
+from app.bundles.manifest import CalibrationTable
 from app.bundles.repository import open_bundle
 from app.bundles.writer import write_bundle
 from app.cli.main import app
@@ -22,11 +23,12 @@ TRUTH = CASES["small"].truth
 
 @pytest.fixture
 def models(tmp_path: Path) -> Path:
-    """`line`: trained with the classes in another order than its manifest says; no golden images."""
+    """`line`: trained with the classes in another order than its manifest says; no golden images, but a temperature."""
     exchanged = ("boar", "castrate", "female")
+    manifest = manifest_of("small", TRUTH, exchanged)
     write_bundle(
         tmp_path / "models" / "line" / "1",
-        manifest=manifest_of("small", TRUTH, exchanged),
+        manifest=manifest.model_copy(update={"calibration": CalibrationTable(temperature=2.5)}),
         write_weights=lambda path: save_file(trained_weights("small"), path),
     )
     return tmp_path / "models"
@@ -67,12 +69,27 @@ def test_a_wrong_order_of_classes_is_told_and_mended_in_a_new_version(models: Pa
     assert (models / "line" / "1" / "model.toml").read_bytes() == before
     made = open_bundle(models / "line" / "2")
     assert made.classes == CLASSES
+    assert made.manifest.calibration.temperature == 1.0
+    assert any("2.5 was fitted under the old preprocessing" in note for note in report["notes"])
     assert made.golden is not None
     assert {image.class_name for image in made.golden.images} == set(CLASSES)
     verified = run.invoke(
         app, ["verify", "line", "--labelled", str(labelled), "--models", str(models), "--json"]
     )
     assert json.loads(verified.stdout)["labelled"]["accuracy"] == 1
+
+
+def test_too_few_pictures_are_said_to_be_too_few(models: Path, tmp_path: Path) -> None:
+    """Nine right answers of nine prove nothing at this level, and are no reason to doubt the weights."""
+    for index, name in enumerate(CLASSES):
+        (tmp_path / "few" / name).mkdir(parents=True)
+        for seed in range(3):
+            painted("small", index, 1000 + seed).save(tmp_path / "few" / name / f"{seed}.png")
+
+    more = ["--labelled", str(tmp_path / "few"), "--models", str(models), "--device", "cpu"]
+    result = run.invoke(app, ["detect-preprocess", "line", *more])
+
+    assert "9 pictures are too few, whatever the answers: give 10 or more" in result.stdout
 
 
 def test_what_cannot_be_asked_ends_with_code_2(tmp_path: Path) -> None:

@@ -109,7 +109,7 @@ def test_nothing_to_score_and_nothing_to_score_with_say_so(repository: Path, tmp
     assert isinstance(nothing.exception, InvalidRequest)
     assert ".tiff" in str(nothing.exception)
     assert isinstance(no_model.exception, NotReady)
-    assert "holds no bundle" in str(no_model.exception)
+    assert "does not exist" in str(no_model.exception)
 
 
 def test_only_the_model_that_is_meant_is_loaded(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -148,6 +148,20 @@ def test_models_lists_bundles_without_loading_them(repository: Path, tmp_path: P
     assert any("model.toml" in row.get("refused", "") for row in json.loads(bad.output)["models"])
     assert empty.exit_code == 1
     assert "docs/bundles.md" in empty.output
+
+
+def test_models_does_not_call_good_what_verify_refuses(tmp_path: Path) -> None:
+    """A flipped bit of the weights moves no logit beyond the tolerance, and is found by the golden images' record."""
+    bundle = write_random_bundle(tmp_path, golden={"a.png": picture_file(1, "PNG")})
+    weights = bundle.weights_path
+    data = bytearray(weights.read_bytes())
+    data[-1] ^= 1
+    weights.write_bytes(data)
+
+    listed = run.invoke(app, ["models", "--json", "--models", str(tmp_path)])
+
+    assert listed.exit_code == 1
+    assert "weights" in json.loads(listed.output)["models"][0]["refused"]
 
 
 def test_architectures_are_listed_by_name() -> None:
