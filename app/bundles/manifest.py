@@ -8,6 +8,7 @@ a ManifestInvalid that lists every problem at once, each with its place and the 
 
 import re
 import tomllib
+import unicodedata
 from collections import Counter
 from collections.abc import Mapping
 from typing import Annotated, Literal
@@ -34,7 +35,9 @@ def _weights_name(name: str) -> str:
 
 
 def _without_repetition(names: tuple[str, ...]) -> tuple[str, ...]:
-    repeated = [name for name, count in Counter(names).items() if count > 1]
+    # As people read them: a Mac writes Korean syllables in parts.
+    counts = Counter(unicodedata.normalize("NFC", name) for name in names)
+    repeated = [name for name, count in counts.items() if count > 1]
     if repeated:
         raise ValueError(f"each class may be named once; repeated: {listed(repeated)}")
     return names

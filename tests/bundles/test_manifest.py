@@ -190,6 +190,7 @@ def test_values_that_make_no_manifest_are_refused_when_described() -> None:
         ('"nearest"', '"bilnear"', 'interpolation is "bilnear", known: `nearest`, `bilinear`'),
         ('"RGB"', '"rgb"', 'preprocess.channels is "rgb", known: `RGB` and `BGR`; did you mean `RGB`?'),
         ('"boar", ', '"castrate", ', "repeated: `castrate`"),
+        ('"castrate", "boar"', '"\uac70\uc138", "\u1100\u1165\u1109\u1166"', "repeated: `\uac70\uc138`"),
         ('"castrate", "boar", "female"', '"boar"', "classes has 1 of the at least 2 values needed"),
         ('"castrate", "boar"', '"", "boar"', 'classes[0] is ""'),
         ('"castrate", "boar"', '"a\\nb", "boar"', "no line breaks"),
