@@ -88,17 +88,31 @@ def hidden_sibling(path: Path) -> Path:
     return path.with_name(f".{path.name}.writing-{uuid4().hex[:8]}")
 
 
-def write_atomically(path: Path, data: bytes) -> None:
-    """Writes the file whole or not at all, also through a power cut."""
-    temporary = hidden_sibling(path)
+def write_beside(path: Path, data: bytes) -> Path:
+    """A new hidden file beside the path with all of the data, on the disk itself; none where that fails."""
+    hidden = hidden_sibling(path)
     try:
-        with temporary.open("xb") as file:
+        with hidden.open("xb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        temporary.replace(path)
+    except BaseException:
+        hidden.unlink(missing_ok=True)
+        raise
+    return hidden
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Writes the file whole or not at all, also through a power cut.
+
+    A link at the path is replaced and not followed: it could lead out of the bundle's folder. What a user names is for
+    app.cli.outputs.
+    """
+    hidden = write_beside(path, data)
+    try:
+        hidden.replace(path)
     finally:
-        temporary.unlink(missing_ok=True)
+        hidden.unlink(missing_ok=True)
 
 
 def to_disk(path: Path) -> None:

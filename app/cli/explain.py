@@ -15,11 +15,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from app.bundles.files import write_atomically
 from app.bundles.problems import listed
 from app.bundles.repository import Bundle, open_bundle, scan
 from app.cli.bundle_argument import bundle_folder
 from app.cli.explain_json import explanations_json
+from app.cli.outputs import check_output, check_pair, is_stream, place_of, write_outputs
 from app.errors import InvalidRequest
 from app.evaluation.labelled import read_labelled
 from app.evaluation.pictures import SUFFIXES, find_pictures
@@ -61,8 +61,7 @@ def run_explain(settings: Settings, options: ExplainOptions) -> int:
         BundleRefused: a model did not prove itself here.
     """
     console = Console(stderr=True, highlight=False)
-    numbers = options.numbers or options.out.with_name("explanations.json")
-    _check_outputs(options.out, numbers)
+    numbers = _checked_outputs(options)
     folders = _bundle_folders(options.models, settings.model_repository)
     bundles = [open_bundle(folder) for folder in folders]
     classes = shared_classes(bundles)
@@ -95,9 +94,11 @@ def run_explain(settings: Settings, options: ExplainOptions) -> int:
         )
         page = explanations_page(report, WORDS[options.language])
         text = json.dumps(explanations_json(report), ensure_ascii=False) + "\n"
-    for path, data in ((options.out, page), (numbers, text.encode("utf-8", "replace"))):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, data)
+    files = ((options.out, page), (numbers, text.encode("utf-8", "replace")))
+    for path, _ in files:
+        place_of(path).parent.mkdir(parents=True, exist_ok=True)
+    write_outputs(*files)
+    for path, data in files:
         console.print(f"wrote {escape(str(path))} ({len(data) / 1e6:.1f} MB)")
     for note in report.notes:
         console.print(f"[yellow]note:[/] {escape(note)}")
@@ -106,13 +107,17 @@ def run_explain(settings: Settings, options: ExplainOptions) -> int:
     return len(found.unread)
 
 
-def _check_outputs(out: Path, numbers: Path) -> None:
-    """Before the work, not after it."""
-    if out.absolute() == numbers.absolute():
-        raise InvalidRequest(f"--out and --json both name {out}; give the numbers a file of their own")
-    for option, path in (("--out", out), ("--json", numbers)):
-        if path.is_dir():
-            raise InvalidRequest(f"{option}: {path} is a folder; name a file in it")
+def _checked_outputs(options: ExplainOptions) -> Path:
+    """Where the numbers go; told before the work, not after it, where something cannot be written."""
+    check_output(options.out)
+    if options.numbers is None and is_stream(options.out):
+        raise InvalidRequest(
+            f"{options.out} is no file that the numbers could lie beside: say where, --json FILE"
+        )
+    numbers = options.numbers or options.out.with_name("explanations.json")
+    check_output(numbers)
+    check_pair(("--out", options.out), ("--json", numbers))
+    return numbers
 
 
 def _bundle_folders(given: Sequence[str], repository: Path) -> list[Path]:

@@ -2,7 +2,7 @@
 
 paths -> files -> service, many at a time -> predictions.csv, overlays/, summary.json
 
-Files are written whole or not at all: under a temporary name, then renamed.
+Files are written whole or not at all.
 """
 
 import asyncio
@@ -21,6 +21,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from app.cli.outputs import check_output, write_outputs
 from app.cli.summary import figures_tables
 from app.domain import Prediction
 from app.errors import InvalidRequest, LinesideError, NotReady
@@ -33,6 +34,7 @@ from app.serving.service import Service
 from app.settings import Settings
 from app.wiring import Wiring
 
+TABLE, SUMMARY = "predictions.csv", "summary.json"
 DEADLINE_S = 3600.0
 """Nobody waits at a gate; this only ends a device that hangs."""
 
@@ -82,8 +84,8 @@ def run_predict(
     )
     table = predictions_csv(scored, deployment.classes)
     # A file's name may be no UTF-8; its bytes are written as they are.
-    write_whole(out / "predictions.csv", table.encode("utf-8", "surrogateescape"))
-    console.print(f"wrote {out / 'predictions.csv'}")
+    write_outputs((out / TABLE, table.encode("utf-8", "surrogateescape")))
+    console.print(f"wrote {out / TABLE}")
     labelled = [
         (deployment.classes.index(row.true_class), row.prediction.top.class_index)
         for row in scored
@@ -94,7 +96,7 @@ def run_predict(
         true, predicted = np.array(labelled, dtype=np.int64).T
         summary = figures(true, predicted, deployment.classes)
         _write_summary(out, summary, deployment, pictures=len(scored), failed=len(failures))
-        console.print(f"wrote {out / 'summary.json'}")
+        console.print(f"wrote {out / SUMMARY}")
         Console(highlight=False).print(figures_tables(summary))
     for row in failures:
         console.print(f"[red]{escape(str(row.path))}[/]: {escape(row.error.message) if row.error else ''}")
@@ -157,7 +159,7 @@ async def _score_one(
         return Scored(path, true_class, None, error)
     if overlay is not None and prediction.cam is not None:
         name = f"{overlay.name}-{_short(prediction.top.class_name)}.jpg"
-        await asyncio.to_thread(write_whole, overlay.with_name(name), prediction.cam.data)
+        await asyncio.to_thread(write_outputs, (overlay.with_name(name), prediction.cam.data))
     return Scored(path, true_class, prediction, None)
 
 
@@ -172,6 +174,8 @@ def _make_room(out: Path, *, with_overlays: bool) -> None:
         raise InvalidRequest(
             f"the results cannot be written to {folder} ({reason}): choose another with --out"
         )
+    for name in (TABLE, SUMMARY):
+        check_output(out / name)
 
 
 def overlay_names(files: Sequence[Path]) -> dict[Path, str]:
@@ -254,14 +258,4 @@ def _write_summary(
         **figures_json(summary),
     }
     text = json.dumps(report, ensure_ascii=False, indent=2) + "\n"
-    write_whole(out / "summary.json", text.encode("utf-8"))
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file under a temporary name and rename it, so that no reader sees half of it."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(data)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_outputs((out / SUMMARY, text.encode("utf-8")))

@@ -17,9 +17,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn
 
-from app.bundles.files import hidden_sibling, write_atomically
 from app.bundles.repository import Bundle, open_bundle
 from app.cli.bundle_argument import bundle_folder
+from app.cli.outputs import check_output, check_pair, is_stream, place_of, write_outputs
 from app.cli.tune_report import print_tuned
 from app.errors import InvalidRequest, RequestError, SelfTestFailed
 from app.evaluation.labelled import spread_by
@@ -69,12 +69,13 @@ def run_tune(settings: Settings, options: TuneOptions, *, as_json: bool) -> None
         refusals = dict.fromkeys(row.refusal for row in measured.rows if row.refusal is not None)
         why = "; ".join(refusals) or "without golden images only float32 may serve, and it does not run here"
         raise SelfTestFailed(f"nothing can be recommended: {why}")
-    console = Console(stderr=True, highlight=False)
-    for path, data in (
+    files = (
         (options.plot, tuning_chart(measured, chosen.configuration)),
         (options.out, env_text(chosen, measured, limits).encode("utf-8")),
-    ):
-        write_new(path, data, replaces=options.force)
+    )
+    write_outputs(*files, replaces=options.force)
+    console = Console(stderr=True, highlight=False)
+    for path, _ in files:
         console.print(f"wrote {escape(str(path))}", soft_wrap=True)
 
 
@@ -172,51 +173,12 @@ def check_outputs(options: TuneOptions) -> None:
     Raises:
         InvalidRequest: a file is there already, or cannot be written.
     """
-    if options.out.absolute() == options.plot.absolute():
-        raise InvalidRequest(f"--out and --plot both name {options.out}; give the plot a file of its own")
-    for option, path in (("--out", options.out), ("--plot", options.plot)):
-        folder = path.absolute().parent
-        if path.is_dir():
-            raise InvalidRequest(f"{option}: {path} is a folder; name a file in it")
-        if path.exists() and not options.force:
-            raise InvalidRequest(_taken(path))
-        if not folder.is_dir() or not os.access(folder, os.W_OK):
-            raise InvalidRequest(f"{option}: {path} cannot be written: its folder is not there or read-only")
-
-
-def write_new(path: Path, data: bytes, *, replaces: bool) -> None:
-    """Writes the file whole or not at all.
-
-    Raises:
-        InvalidRequest: it is there, and `replaces` is not said; also where it came while this command measured.
-    """
-    whole = hidden_sibling(path)
-    try:
-        write_atomically(whole, data)
-        if replaces:
-            whole.replace(path)
-        else:
-            _name_once(whole, path)
-    except OSError as error:
-        raise InvalidRequest(f"{path} cannot be written: {error.strerror}") from error
-    finally:
-        whole.unlink(missing_ok=True)
-
-
-def _name_once(whole: Path, path: Path) -> None:
-    try:
-        # A rename would replace what is there; a link refuses.
-        os.link(whole, path)
-    except FileExistsError as error:
-        raise InvalidRequest(_taken(path)) from error
-    except OSError:  # a file system without links
-        if path.exists():
-            raise InvalidRequest(_taken(path)) from None
-        whole.replace(path)
-
-
-def _taken(path: Path) -> str:
-    return f"{path} is there already: name another file, or give --force to replace it"
+    for path in (options.out, options.plot):
+        check_output(path, replaces=options.force)
+        folder = place_of(path).parent
+        if not is_stream(path) and not (folder.is_dir() and os.access(folder, os.W_OK)):
+            raise InvalidRequest(f"{path} cannot be written: its folder is not there or read-only")
+    check_pair(("--out", options.out), ("--plot", options.plot))
 
 
 @contextmanager

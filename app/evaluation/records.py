@@ -7,6 +7,7 @@ import csv
 import io
 import json
 import math
+import os
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -203,12 +204,13 @@ def refuse_foreign(folder: Path, option: str = "--out") -> None:
 
 
 def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
-    """The folder with these files, or what was there before.
+    """The folder with these files, or what was there before; a link to a folder stays, and that folder is written.
 
     Raises:
         InvalidRequest: something else lies there, or it cannot be written.
     """
     refuse_foreign(folder)
+    folder = Path(os.path.realpath(folder))
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".writing-") as workshop:

@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 from app.cli.main import app
 from app.errors import InvalidRequest, LinesideError, SelfTestFailed
+from app.evaluation.records import write_folder
 
 GOLDEN = {"a.png": picture_file(50, "PNG")}
 
@@ -225,3 +226,15 @@ def test_an_earlier_report_is_replaced_whole(models: Path, pictures: Path, one: 
     assert result.exit_code == 0, result.output
     assert "Evaluation of line/1" in (out / "evaluation.html").read_text("utf-8")
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_link_to_a_folder_stays_and_that_folder_is_replaced_whole(tmp_path: Path) -> None:
+    link, there = tmp_path / "latest", tmp_path / "disk" / "report"
+    link.symlink_to(there)
+
+    for text in (b"first", b"second"):
+        write_folder(link, {"evaluation.html": text})
+
+        assert link.is_symlink()
+        assert (there / "evaluation.html").read_bytes() == text
+    assert [path.name for path in there.parent.iterdir()] == ["report"]

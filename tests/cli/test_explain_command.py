@@ -3,8 +3,10 @@
 import base64
 import io
 import json
+import os
 import re
 import shutil
+import subprocess
 from dataclasses import dataclass
 from html.parser import HTMLParser
 from pathlib import Path
@@ -275,9 +277,30 @@ def test_what_cannot_be_compared_is_refused_with_the_fix(small: Path, models: Pa
     assert "--model: name the model; it holds" in refusal(str(small), *of)
     assert "named twice" in refusal(str(small), *line, "--model", "line/1")
     assert "is a folder" in refusal(str(small), *line, "--out", str(tmp_path))
-    assert "a file of their own" in refusal(str(small), *line, "--out", "a.html", "--json", "a.html")
+    assert "both name" in refusal(str(small), *line, "--out", "a.html", "--json", "a.html")
     assert "no pictures" in refusal(str(tmp_path), *line)
     assert "line/1: layers: no layer 'layer9'" in refusal(str(small), *line, "--layers", "layer9")
+
+
+def test_link_and_pipe_that_are_named_stay_what_they_are(small: Path, models: Path, tmp_path: Path) -> None:
+    """The report goes to the file that a link leads to, the numbers to the program that reads the pipe."""
+    page, pipe = tmp_path / "r.html", tmp_path / "pipe"
+    page.symlink_to("other/r.html")
+    os.mkfifo(pipe)
+    line = ["--models", str(models), "--model", "line"]
+
+    aside = refusal(str(small), *line, "--out", str(pipe))
+    with subprocess.Popen(["/bin/cat", pipe], stdout=subprocess.PIPE) as reader:
+        result = run.invoke(
+            app, ["explain", str(small / "boar"), *line, "--out", str(page), "--json", str(pipe)]
+        )
+        said = reader.communicate(timeout=10)[0]
+
+    assert "--json FILE" in aside
+    assert result.exit_code == 0, result.output
+    assert len(json.loads(said)["pictures"]) == 3
+    assert page.is_symlink()
+    assert (tmp_path / "other" / "r.html").read_text("utf-8").startswith("<!doctype html>")
 
 
 def test_a_folder_of_broken_pictures_is_refused_and_nothing_is_written(models: Path, tmp_path: Path) -> None:

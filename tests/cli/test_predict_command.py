@@ -211,6 +211,21 @@ def test_results_that_could_not_be_written_are_refused_before_the_work(
     assert "predicting" not in result.stderr
 
 
+def test_link_in_the_results_stays_and_its_file_is_written(repository: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(picture_file(1, "PNG"))
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "predictions.csv").symlink_to("../all.csv")
+
+    result = run.invoke(
+        app,
+        ["predict", str(tmp_path / "a.png"), "--models", str(repository), "--out", str(tmp_path / "out")],
+    )
+
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "out" / "predictions.csv").is_symlink()
+    assert len(rows_of(tmp_path / "all.csv")) == 1
+
+
 def test_picture_whose_name_is_no_utf8_is_in_the_table(repository: Path, tmp_path: Path) -> None:
     path = tmp_path / os.fsdecode(b"\xb5\xc5.png")  # Korean as older systems write it
     path.write_bytes(picture_file(1, "PNG"))

@@ -1,6 +1,7 @@
 """`lineside tune`: the whole command on the demo bundle, and what it refuses before it measures."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -12,7 +13,7 @@ from typer.testing import CliRunner
 
 from app.bundles.repository import open_bundle
 from app.cli.main import app
-from app.cli.tune import write_new
+from app.cli.tune import TuneOptions, check_outputs
 from app.errors import InvalidRequest, LinesideError
 from app.settings import load_settings
 from app.wiring import Machine
@@ -31,6 +32,8 @@ def command(folder: Path, *arguments: str) -> list[str]:
 def test_demo_bundle_is_measured_and_its_settings_make_the_server_take_the_recommended_engine(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    (tmp_path / "lineside.env").symlink_to("box.env")  # the file that it leads to is written
+
     ended = run.invoke(app, [*command(tmp_path, str(DEMO)), "--json"])
     assert ended.exit_code == 0, ended.output
     report = json.loads(ended.stdout)
@@ -58,7 +61,8 @@ def test_demo_bundle_is_measured_and_its_settings_make_the_server_take_the_recom
     assert report["pictures"]["count"] == 8
     assert report["pictures"]["decode"]["median_ms"] > 0
     assert ET.fromstring((tmp_path / "tune.svg").read_bytes()).tag.endswith("svg")  # noqa: S314 - ours
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["lineside.env", "tune.svg"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["box.env", "lineside.env", "tune.svg"]
+    assert (tmp_path / "lineside.env").is_symlink()
 
 
 def test_nothing_is_recommended_or_written_where_the_golden_images_hold_nowhere(tmp_path: Path) -> None:
@@ -89,19 +93,17 @@ def test_an_existing_file_stops_the_command_before_it_measures(tmp_path: Path) -
         (tmp_path / name).unlink()
 
 
-def test_file_that_came_meanwhile_is_not_replaced(tmp_path: Path) -> None:
-    """Unless --force says so; and nothing half-written is left beside it."""
-    path = tmp_path / "lineside.env"
-    path.write_text("another's")
+def test_device_and_link_to_nothing_are_no_files_that_are_there(tmp_path: Path) -> None:
+    """`--plot /dev/null` needs no --force; here the device is a terminal, which a mistake would not take from others."""
+    screen, device = os.openpty()
+    (tmp_path / "link.env").symlink_to("new.env")
 
-    with pytest.raises(InvalidRequest, match="--force"):
-        write_new(path, b"ours", replaces=False)
-    assert path.read_text() == "another's"
+    check_outputs(
+        TuneOptions("demo", None, 1.0, out=tmp_path / "link.env", plot=Path(os.ttyname(device)), force=False)
+    )
 
-    write_new(path, b"ours", replaces=True)
-    write_new(tmp_path / "new.env", b"ours", replaces=False)
-    assert path.read_bytes() == (tmp_path / "new.env").read_bytes() == b"ours"
-    assert sorted(left.name for left in tmp_path.iterdir()) == ["lineside.env", "new.env"]
+    os.close(screen)
+    os.close(device)
 
 
 @pytest.mark.parametrize(
