@@ -67,7 +67,7 @@ def may_serve(row: Row) -> bool:
 
 
 def paying_sizes(per_s: Mapping[int, float]) -> tuple[int, ...]:
-    """1, and each larger size that raises images/s by `LEAST_GAIN` over the best of the smaller ones that were kept.
+    """1, and each larger size that raises images/s by `LEAST_GAIN` over the last one kept.
 
     Args:
         per_s: batch size -> images/s; 1 is in.
