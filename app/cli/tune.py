@@ -31,10 +31,11 @@ from app.settings import Settings
 from app.tuning.choosing import Limits, choose
 from app.tuning.configurations import batch_sizes
 from app.tuning.env_file import env_text
-from app.tuning.here import here
+from app.tuning.here import Load, here
 from app.tuning.measured import Measured
 from app.tuning.measuring import Tell, contenders, measure
 from app.wiring import Machine
+from app.wiring.machine import available_cores
 
 MAX_PICTURES = 8
 """Twelve megapixels take a tenth of a second each, and all of them are decoded at every visit."""
@@ -85,14 +86,14 @@ def measured_bundle(settings: Settings, bundle: Bundle, options: TuneOptions) ->
     machine = replace(
         Machine.of(settings.model_copy(update={"engine": "auto", "precision": "auto"})), layer_maps="off"
     )
-    before = here(machine.device, ())
+    load = Load()
     sizes = batch_sizes(machine.device)
     with (
         _telling() as tell,
         contenders(
             bundle,
             machine,
-            cores=before.cores,
+            cores=available_cores(),
             batch_sizes=sizes,
             max_pixels=settings.max_image_pixels,
             tell=tell,
@@ -109,14 +110,15 @@ def measured_bundle(settings: Settings, bundle: Bundle, options: TuneOptions) ->
             tell=tell,
         )
         spent = time.perf_counter() - started
+        runtimes = tuple(dict.fromkeys(row.configuration.runtime for row in rows))
+        machine_now = here(machine.device, runtimes, load)
         size = ready[0].engine.input_size
-    runtimes = tuple(dict.fromkeys(row.configuration.runtime for row in rows))
     return Measured(
         name=bundle.name,
         version=bundle.version,
         is_quantised=bundle.manifest.quantization is not None,
         image_bytes=size.height * size.width * 3,
-        here=replace(here(machine.device, runtimes), load=before.load),
+        here=machine_now,
         rows=rows,
         pictures=costs,
         seconds=spent,

@@ -24,8 +24,7 @@ def print_tuned(measured: Measured, chosen: Recommendation | None, limits: Limit
     console = Console(highlight=False)
     here = measured.here
     console.print(
-        f"[bold]{escape(measured.name)}[/] version {measured.version} on {escape(here.device_name)}, {here.cores} cores, "
-        f"load {here.load:.1f} from elsewhere",
+        f"[bold]{escape(measured.name)}[/] version {measured.version} on {escape(here.title)}",
         soft_wrap=True,
     )
     console.print(_overview(measured, chosen, limits))
@@ -128,7 +127,9 @@ def tuned_json(measured: Measured, chosen: Recommendation | None) -> dict[str, A
             "device": here.device,
             "name": here.device_name,
             "cores": here.cores,
-            "load": here.load,
+            "host_cores": here.host_cores,
+            "load": here.load_before,
+            "load_after": here.load_after,
             "versions": dict(here.made_with),
         },
         "date": here.date,

@@ -64,7 +64,7 @@ def tuning_chart(measured: Measured, recommended: Configuration) -> bytes:
         _text(
             16,
             42,
-            f"{here.device_name}, {here.cores} cores, load {here.load:.1f} from elsewhere, {here.date}",
+            f"{here.title}, {here.date}",
             fill="#555555",
         ),
         _panel(rows, recommended, _LEFT, "ms for a batch", latency, _milliseconds),

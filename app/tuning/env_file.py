@@ -12,6 +12,7 @@ from app.settings import PREFIX
 from app.tuning.choosing import LEAST_GAIN, Limits, Recommendation
 from app.tuning.doubts import doubts
 from app.tuning.measured import Measured, Row
+from app.tuning.words import counted
 
 _LEAST_GAIN = f"{100 * (LEAST_GAIN - 1):.0f} %"
 
@@ -28,10 +29,10 @@ def env_text(chosen: Recommendation, measured: Measured, limits: Limits) -> str:
     head = [
         f"# Made by `lineside tune {measured.name}` on {here.date}; measure again on another machine or for another model.",
         f"# Model:    {measured.name} version {measured.version}",
-        f"# Machine:  {here.device_name}, {_count(here.cores, 'core')}, load {here.load:.1f} from elsewhere",
+        f"# Machine:  {here.title}",
         f"# Versions: {versions}",
-        f"# Measured: in {measured.seconds:.0f} s, each figure the median of at least {_count(measured.fewest_passes, 'pass', 'passes')}; "
-        f"{_count(measured.pictures.pictures, 'picture')}",
+        f"# Measured: in {measured.seconds:.0f} s, each figure the median of at least {counted(measured.fewest_passes, 'pass', 'passes')}; "
+        f"{counted(measured.pictures.pictures, 'picture')}",
         f"# Expected: {chosen.server_per_s:.1f} images/s of the whole server in batches of {chosen.batch_size}, "
         f"a lone forward pass {chosen.lone_s * 1000:.1f} ms",
         f"# The queue is for the default deadline of {limits.deadline_s:g} s.",
@@ -64,7 +65,7 @@ def _lines(chosen: Recommendation, measured: Measured) -> Iterator[tuple[str, st
         yield (
             "inference_threads",
             str(configuration.threads),
-            f"Of {_count(measured.here.cores, 'core')}, which decoding and the event loop need too.",
+            f"Of {counted(measured.here.cores, 'core')}, which decoding and the event loop need too.",
         )
     yield (
         "image_threads",
@@ -99,7 +100,3 @@ def _golden(row: Row) -> str:
     if row.golden_difference is None:
         return "it has no golden images, so no lower precision may be taken"
     return f"the golden images hold, the largest difference of a probability is {row.golden_difference:.1e}"
-
-
-def _count(number: int, noun: str, nouns: str | None = None) -> str:
-    return f"{number} {noun if number == 1 else nouns or f'{noun}s'}"

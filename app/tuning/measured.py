@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from app.tuning.configurations import Configuration
+from app.tuning.words import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,11 @@ class Timing:
     def median_cpu_s(self) -> float:
         """CPU time."""
         return statistics.median(self.cpu_s)
+
+    @property
+    def wall_per_cpu(self) -> float:
+        """Of all repeats together: 1 where one thread had a core all the time, more where it waited for one."""
+        return sum(self.wall_s) / max(sum(self.cpu_s), 1e-9)
 
     @property
     def spread(self) -> float | None:
@@ -89,12 +95,26 @@ class Here:
     """What the maker calls it."""
     cores: int
     """That this process may use."""
-    load: float
-    """Processes that wanted a core, mean of the minute before: others', as nothing was measured yet."""
+    host_cores: int
+    """Of the whole machine, which the load is that of; more than `cores` in a container or under taskset."""
+    load_before: float
+    """Processes of others that wanted a core, mean of the minute before measuring."""
+    load_after: float
+    """The same of the minute before its end."""
     made_with: Mapping[str, str]
     """Versions."""
     date: str
     """ISO 8601, to the day."""
+
+    @property
+    def loads(self) -> str:
+        """Of others, for people."""
+        return f"{self.load_before:.1f} before and {self.load_after:.1f} after"
+
+    @property
+    def title(self) -> str:
+        """In one line, for people."""
+        return f"{self.device_name}, {counted(self.cores, 'core')}, load from elsewhere {self.loads}"
 
 
 @dataclass(frozen=True, slots=True)

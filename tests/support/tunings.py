@@ -35,7 +35,7 @@ def measured(*rows: Row, cores: int = 2, picture_s: float = 0.006, is_quantised:
         version=3,
         is_quantised=is_quantised,
         image_bytes=224 * 224 * 3,
-        here=Here(device, "A processor", cores, 0.5, {"openvino": "2026.2.0"}, "2026-11-25"),
+        here=Here(device, "A processor", cores, cores, 0.5, 0.5, {"openvino": "2026.2.0"}, "2026-11-25"),
         rows=rows,
         pictures=PictureCost(4, timing(picture_s * 2 / 3), timing(picture_s / 3)),
         seconds=60.0,
