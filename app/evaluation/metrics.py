@@ -103,7 +103,8 @@ def wilson_interval(hits: int, count: int) -> tuple[float, float]:
     share, z2 = hits / count, Z_95**2
     centre = (share + z2 / (2 * count)) / (1 + z2 / count)
     half = Z_95 / (1 + z2 / count) * math.sqrt(share * (1 - share) / count + z2 / (4 * count**2))
-    return max(0.0, centre - half), min(1.0, centre + half)
+    # The ends that are 0 and 1 to the bit: 1 less a rounding error would be read as "> 99.9 %".
+    return 0.0 if hits == 0 else max(0.0, centre - half), 1.0 if hits == count else min(1.0, centre + half)
 
 
 def _share(part: Counts, whole: Counts) -> Floats:

@@ -13,6 +13,7 @@ from app.domain import Size
 from app.explain.cover import HARDLY, MAX_OVERLAP, CoverCheck
 from app.explain.korean import with_particle
 from app.explain.regions import Region, Regions
+from app.explain.rounding import bounded
 
 Language = Literal["en", "ko"]
 
@@ -73,24 +74,13 @@ def sentence(finding: Finding, language: Language, *, label: str, against: str |
 # --- numbers -----------------------------------------------------------------------------------
 
 
-def _bounded(value: float, digits: int) -> tuple[str, Literal["over", "under", ""]]:
-    """`value` of 0..1 to so many digits, and on which side of it the truth lies where rounding reaches 0 or 1."""
-    smallest: float = 10.0**-digits
-    rounded = round(value, digits)
-    if rounded >= 1.0 > value:
-        return f"{1.0 - smallest:.{digits}f}", "over"
-    if rounded <= 0.0 < value:
-        return f"{smallest:.{digits}f}", "under"
-    return f"{rounded:.{digits}f}", ""
-
-
 def _english_number(value: float) -> str:
-    number, side = _bounded(value, 2)
+    number, side = bounded(value, 2)
     return f"{side} {number}".strip()
 
 
 def _english_share(value: float, *, over: str = "over") -> str:
-    number, side = _bounded(value, 2)
+    number, side = bounded(value, 2)
     return f"{over if side == 'over' else side} {float(number) * 100:.0f} %".strip()
 
 
@@ -98,12 +88,12 @@ _KOREAN_SIDES = {"over": " 초과", "under": " 미만", "": ""}
 
 
 def _korean_number(value: float) -> str:
-    number, side = _bounded(value, 2)
+    number, side = bounded(value, 2)
     return number + _KOREAN_SIDES[side]
 
 
 def _korean_share(value: float) -> str:
-    number, side = _bounded(value, 2)
+    number, side = bounded(value, 2)
     return f"{float(number) * 100:.0f}%{_KOREAN_SIDES[side]}"
 
 

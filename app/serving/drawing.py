@@ -12,6 +12,7 @@ from typing import Literal
 
 from app.domain import EncodedPicture, Explanation
 from app.explain.findings import Findings
+from app.explain.rounding import SIGNS, bounded, figure
 from app.explain.sentence import Language
 from app.images.channels import CHANNELS, Channel, render_contact_sheet
 from app.images.decode import Picture
@@ -102,7 +103,7 @@ def draw(
                 [
                     (
                         labels[each.target.class_index],
-                        _probability(each.target.probability),
+                        figure(each.target.probability),
                         HeatMap(each.map.values, explanation.cell_to_picture, explanation.field_of_view),
                     )
                     for each in explanation.classes
@@ -149,7 +150,7 @@ def _overlay(
         full_scale=style.full_scale,
         opacity=style.opacity,
         contours=style.contours,
-        regions=[Region(each.box, f"{each.share:.0%}") for each in regions if each.box is not None],
+        regions=[Region(each.box, _share(each.share)) for each in regions if each.box is not None],
         legend=Legend(_title(explanation, labels), UNITS[style.language][explanation.map.unit])
         if style.legend
         else None,
@@ -189,14 +190,12 @@ def _title(explanation: Explanation, labels: Sequence[str]) -> str:
     name = labels[target.class_index]
     if against is not None:
         return f"{name} / {labels[against.class_index]}"
-    return f"{name} {_probability(target.probability)}"
+    return f"{name} {figure(target.probability)}"
 
 
-def _probability(value: float) -> str:
-    """To three digits, but never 0 or 1 where it is not."""
-    if 0.0 < value < 0.0005:
-        return "< 0.001"
-    return "> 0.999" if 0.9995 <= value < 1.0 else f"{value:.3f}"
+def _share(value: float) -> str:
+    number, side = bounded(value, 2)
+    return f"{SIGNS[side]}{float(number):.0%}"
 
 
 def _sheet(style: DrawingStyle, *, is_one_scale: bool, unit: str) -> Style:
