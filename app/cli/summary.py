@@ -9,6 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from app.evaluation.metrics import Figures, wilson_interval
+from app.explain.rounding import figure
+from app.reports.numbers import pictures
 
 MAX_MATRIX_CLASSES = 12
 """A wider matrix fits no terminal; summary.json and --json hold all of it."""
@@ -32,11 +34,11 @@ def figures_tables(figures: Figures, *, claims: bool = True) -> RenderableType:
     """For a terminal: accuracy and macro F1 (where they are claimed), one line a class, the confusion matrix."""
     low, high = wilson_interval(figures.hits, figures.count)
     parts: list[RenderableType] = [
-        Text(f"{figures.hits} of {figures.count} pictures are called right")
+        Text(f"called right: {figures.hits:,} of {pictures(figures.count, 'en')}")
         if not claims
         else Text.from_markup(
-            f"[bold]accuracy {figures.accuracy:.4f}[/], {figures.hits} of {figures.count} pictures (95 %: {low:.3f} to "
-            f"{high:.3f}); [bold]macro F1 {figures.macro_f1:.4f}[/]"
+            f"[bold]accuracy {figure(figures.accuracy, 4)}[/], {figures.hits:,} of {pictures(figures.count, 'en')} (95 %: "
+            f"{figure(low)} to {figure(high)}); [bold]macro F1 {figure(figures.macro_f1, 4)}[/]"
         ),
         _per_class(figures),
     ]
@@ -66,7 +68,7 @@ def _per_class(figures: Figures) -> Table:
 
 
 def _figure(value: float) -> str:
-    return "-" if math.isnan(value) else f"{value:.3f}"
+    return "-" if math.isnan(value) else figure(value)
 
 
 def _matrix(figures: Figures) -> Table:

@@ -12,6 +12,8 @@ from app.evaluation.facts import FACTS, Fact
 from app.evaluation.robustness import PaintedOver, What
 from app.evaluation.shortcuts import Association, Separation
 from app.explain.korean import with_particle
+from app.explain.rounding import figure
+from app.reports.numbers import percent, pictures
 
 Language = Literal["en", "ko"]
 Severity = Literal["warning", "note"]
@@ -120,7 +122,7 @@ class _English:
 
     def apart(self, each: Association, separation: Separation) -> str:
         said = (
-            f"Every {self.name(separation.class_name)} ({separation.count} pictures) {_APART[each.fact]} every other "
+            f"Every {self.name(separation.class_name)} ({pictures(separation.count, 'en')}) {_APART[each.fact]} every other "
             f"picture: {_named(separation.groups)}; the others {_named(separation.others)}. "
         )
         return said + self._meaning(each.fact)
@@ -132,7 +134,7 @@ class _English:
     def together(self, each: Association) -> str:
         said = (
             f"Class and {FACT_WORDS['en'][each.fact]} go together: Cramér's V {each.cramers_v:.2f} of 1, "
-            f"{_chance_en(each.chance)}. "
+            f"by chance in {percent(each.chance, 'en')} of cases. "
         )
         return said + self._meaning(each.fact)
 
@@ -157,9 +159,9 @@ class _English:
     def painted(self, each: PaintedOver) -> str:
         word = WHAT_WORDS["en"][each.what]
         said = (
-            f"With the {word} painted over, {each.changed} of {each.count} pictures are called something else (as many "
-            f"random pixels: {each.control_changed}); the probability moves by {each.shift:.3f} on average (random: "
-            f"{each.control_shift:.3f}). "
+            f"With the {word} painted over, the answer changes in {each.changed} of {pictures(each.count, 'en')} (as many "
+            f"random pixels: {each.control_changed}); the probability moves by {figure(each.shift)} on average (random: "
+            f"{figure(each.control_shift)}). "
         )
         if each.is_leant_on:
             return said + f"The model uses the {word}."
@@ -167,11 +169,11 @@ class _English:
 
     def nothing_to_paint(self, each: PaintedOver) -> str:
         word = WHAT_WORDS["en"][each.what]
-        return f"No {word} found by colour in {each.looked_at} pictures, so nothing was painted over."
+        return f"No {word} found by colour in {pictures(each.looked_at, 'en')}, so nothing was painted over."
 
     def outside(self, class_name: str, outside: int, count: int) -> str:
         return (
-            f"In {outside} of {count} pictures called {self.name(class_name)}, most of the evidence lies outside the "
+            f"In {outside} of {pictures(count, 'en')} called {self.name(class_name)}, most of the evidence lies outside the "
             "region of interest."
         )
 
@@ -198,8 +200,8 @@ class _Korean:
     def together(self, each: Association) -> str:
         word = with_particle(FACT_WORDS["ko"][each.fact], "이/가")
         return (
-            f"클래스와 {word} 서로 묶여 있습니다: 크라메르 V {each.cramers_v:.2f} (최대 1), {_chance_ko(each.chance)}. "
-            f"{self._meaning(each.fact)}"
+            f"클래스와 {word} 서로 묶여 있습니다: 크라메르 V {each.cramers_v:.2f} (최대 1), 우연히 그럴 확률 "
+            f"{percent(each.chance, 'ko')}. {self._meaning(each.fact)}"
         )
 
     def _meaning(self, fact: Fact) -> str:
@@ -220,7 +222,7 @@ class _Korean:
         word = with_particle(WHAT_WORDS["ko"][each.what], "을/를")
         said = (
             f"{word} 칠해 가리면 {each.count}장 중 {each.changed}장의 판정이 바뀝니다 (같은 넓이의 무작위 픽셀: "
-            f"{each.control_changed}장). 확률은 평균 {each.shift:.3f} 움직입니다 (무작위: {each.control_shift:.3f}). "
+            f"{each.control_changed}장). 확률은 평균 {figure(each.shift)} 움직입니다 (무작위: {figure(each.control_shift)}). "
         )
         return said + (
             f"모델이 {word} 이용합니다." if each.is_leant_on else f"모델이 {word} 이용한다는 징후는 없습니다."
@@ -238,13 +240,3 @@ class _Korean:
 def _named(groups: tuple[str, ...]) -> str:
     more = len(groups) - MAX_NAMED
     return ", ".join(groups[:MAX_NAMED]) + (f" +{more}" if more > 0 else "")
-
-
-def _chance_en(chance: float) -> str:
-    return (
-        "by chance in fewer than 0.1 % of cases" if chance < 0.001 else f"by chance in {chance:.1%} of cases"
-    )
-
-
-def _chance_ko(chance: float) -> str:
-    return "우연히 그럴 확률 0.1 % 미만" if chance < 0.001 else f"우연히 그럴 확률 {chance:.1%}"
