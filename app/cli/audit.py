@@ -4,12 +4,14 @@ folder [+ bundle] -> Audits -> sentences and tables on the screen, JSON, or a pa
 """
 
 import json
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
 
+from app import __version__
 from app.bundles.problems import listed
 from app.bundles.repository import open_bundle
 from app.cli.bundle_argument import bundle_folder
@@ -18,10 +20,11 @@ from app.cli.summary import table_of
 from app.errors import InvalidRequest
 from app.evaluation.audit import Audit, audit_folder
 from app.evaluation.evaluate import Options, check_damage, evaluate
+from app.evaluation.evaluated import ModelFacts
 from app.evaluation.labelled import read_labelled
 from app.evaluation.predictions import Failure, Limits
 from app.evaluation.records import as_text, audit_json, failures_json, refuse_foreign, write_folder
-from app.reports.audit_section import audit_page
+from app.reports.audit_page import audit_page
 from app.reports.audit_words import FACT_WORDS, Language, findings
 from app.settings import Settings
 from app.wiring.machine import available_cores
@@ -42,33 +45,59 @@ class AuditOptions:
     painted: int
 
 
+@dataclass(frozen=True, slots=True)
+class AuditedFolder:
+    """An audit, and what it is of."""
+
+    audit: Audit
+    model: ModelFacts | None
+    """That was asked."""
+    failures: tuple[Failure, ...]
+    """Pictures that could not be read."""
+    labels: dict[str, str]
+    """Class -> what people read in the language of the report."""
+
+
 def run_audit(settings: Settings, given: AuditOptions, *, as_json: bool) -> None:
     """All of it; raises LinesideError, and then nothing is written."""
     if given.out is not None:
         refuse_foreign(given.out)
-    audit, failures, labels = audited(settings, given)
+    found = audited(settings, given)
+    audit, labels = found.audit, found.labels
+    folder, created = given.folder.resolve().name, time.strftime("%Y-%m-%d")
     report = {
-        "folder": given.folder.resolve().name,
+        "lineside": __version__,
+        "created": created,
+        "folder": folder,
+        "digest": None if found.model is None else found.model.identity.digest,
         **audit_json(audit),
         "findings": [
             {"severity": each.severity, "text": each.text} for each in findings(audit, given.language, labels)
         ],
-        "failed": failures_json(failures, given.folder),
+        "failed": failures_json(found.failures, given.folder),
     }
     if given.out is not None:
         files = {
-            "audit.html": audit_page([audit], given.folder.resolve().name, given.language, labels),
+            "audit.html": audit_page(
+                audit,
+                folder,
+                given.language,
+                labels,
+                model=found.model,
+                failures=found.failures,
+                created=created,
+            ),
             "audit.json": as_text(report),
         }
         write_folder(given.out, files)
     if as_json:
         print(json.dumps(report, ensure_ascii=False, indent=2))  # noqa: T201
         return
-    _print(audit, failures, given, labels)
+    _print(found, given)
 
 
-def audited(settings: Settings, given: AuditOptions) -> tuple[Audit, tuple[Failure, ...], dict[str, str]]:
-    """The audit, what could not be read, and the classes' labels in this language.
+def audited(settings: Settings, given: AuditOptions) -> AuditedFolder:
+    """All that is reported.
 
     Raises:
         BundleRefused: the bundle is not proved on this machine.
@@ -100,7 +129,7 @@ def audited(settings: Settings, given: AuditOptions) -> tuple[Audit, tuple[Failu
         )
         check_damage(broken, len(pictures.items), given.max_damaged)
         if bundle is None:
-            return audit, tuple(broken), {}
+            return AuditedFolder(audit, None, tuple(broken), {})
         proved = proved_here(settings, bundle.folder)
         try:
             evaluated, audit = evaluate(
@@ -116,7 +145,7 @@ def audited(settings: Settings, given: AuditOptions) -> tuple[Audit, tuple[Failu
         finally:
             proved.engine.close()
     labels = dict(zip(classes, bundle.labels(given.language), strict=True))
-    return audit, evaluated.predictions.failures, labels
+    return AuditedFolder(audit, evaluated.model, evaluated.predictions.failures, labels)
 
 
 def class_folders(folder: Path) -> tuple[str, ...]:
@@ -134,7 +163,8 @@ def class_folders(folder: Path) -> tuple[str, ...]:
     return names
 
 
-def _print(audit: Audit, failures: tuple[Failure, ...], given: AuditOptions, labels: dict[str, str]) -> None:
+def _print(found: AuditedFolder, given: AuditOptions) -> None:
+    audit = found.audit
     console = Console(highlight=False)
     for each in audit.associations:
         if len(each.table.columns) == 1:
@@ -148,13 +178,13 @@ def _print(audit: Audit, failures: tuple[Failure, ...], given: AuditOptions, lab
             counts = each.table.counts[row, : len(columns)].tolist()
             table.add_row(escape(name), *(str(count) if count else "·" for count in counts))
         console.print(table)
-    said = findings(audit, given.language, labels)
+    said = findings(audit, given.language, found.labels)
     for finding in said:
         mark = "[bold yellow]warning:[/]" if finding.severity == "warning" else "[dim]note:[/]"
         console.print(f"{mark} {escape(finding.text)}", soft_wrap=True)
     if not any(finding.severity == "warning" for finding in said):
         console.print("nothing was found that tells the classes apart besides what the pictures show")
-    if failures:
-        console.print(f"[yellow]{len(failures)} could not be read and count nowhere[/]")
+    if found.failures:
+        console.print(f"[yellow]{len(found.failures)} could not be read and count nowhere[/]")
     if given.out is not None:
         console.print(f"wrote {given.out / 'audit.html'} and audit.json", soft_wrap=True)

@@ -71,6 +71,10 @@ class Evaluated:
         """In the order of the outputs."""
         return self.predictions.classes
 
+    def labels_in(self, language: str) -> tuple[str, ...]:
+        """What people read, in the order of the classes; their names where the language has no other words."""
+        return self.labels.get(language, self.classes)
+
     @cached_property
     def figures(self) -> Figures:
         """From the confusion matrix."""

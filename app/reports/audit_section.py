@@ -1,42 +1,34 @@
-"""The shortcut audit as a part of a page, and as a page of its own.
+"""The shortcut audit as a part of a page.
 
 Audits (of one folder, one for each model that was asked) -> elements
 """
 
 from collections.abc import Mapping, Sequence
 from typing import Final
-from xml.etree.ElementTree import Element
 
 from app.evaluation.audit import Audit
 from app.evaluation.shortcuts import UNKNOWN, Association
+from app.explain.rounding import figure
 from app.reports.audit_words import FACT_WORDS, WHAT_WORDS, Language, findings
 from app.reports.evaluation_charts import interval_bar, shade
 from app.reports.evaluation_words import Words, words_of
-from app.reports.html import Child, element, page, table
+from app.reports.html import Child, element, isolated, table
+from app.reports.numbers import percent, share
+from app.reports.provenance import left_out
 
 MAX_GROUPS: Final = 12
-"""Columns of a table on paper; the evaluation.json has all."""
-
-
-def audit_page(audits: Sequence[Audit], folder: str, language: Language, labels: Mapping[str, str]) -> bytes:
-    """For `lineside audit --out`."""
-    words = words_of(language)
-    title = words.audit_title.format(folder)
-    return page(
-        element(
-            "main",
-            element("h1", title),
-            *audit_section(audits, language, labels, has_title=False),
-            element("footer", element("p", words.footer, class_="small")),
-        ),
-        title=title,
-        language=language,
-        style="evaluation.css",
-    )
+"""Columns of a table on paper."""
+MAX_GROUP_ROWS: Final = 48
+"""Of the accuracies by group, the lowest."""
 
 
 def audit_section(
-    audits: Sequence[Audit], language: Language, labels: Mapping[str, str], *, has_title: bool = True
+    audits: Sequence[Audit],
+    language: Language,
+    labels: Mapping[str, str],
+    *,
+    numbers_file: str,
+    has_title: bool = True,
 ) -> list[Child]:
     """Findings in words, then the tables that they stand on.
 
@@ -44,6 +36,7 @@ def audit_section(
         audits: at least one; what they say of the folder is the same.
         language: of the words.
         labels: class -> what people read.
+        numbers_file: that holds what is too much for a page.
         has_title: whether a heading stands above.
     """
     words = words_of(language)
@@ -51,10 +44,10 @@ def audit_section(
     parts += _findings(audits, language, labels)
     for each in audits[0].associations:
         if len(each.table.columns) > 1:
-            parts += _association(each, words, labels)
+            parts += _association(each, words, labels, numbers_file)
     for audit in audits:
         if audit.asked is not None:
-            parts += _of_model(audit, words, labels, is_named=len(audits) > 1)
+            parts += _of_model(audit, words, labels, numbers_file, is_named=len(audits) > 1)
     return parts
 
 
@@ -86,7 +79,9 @@ def _findings(audits: Sequence[Audit], language: Language, labels: Mapping[str, 
     return parts
 
 
-def _association(each: Association, words: Words, labels: Mapping[str, str]) -> list[Child]:
+def _association(
+    each: Association, words: Words, labels: Mapping[str, str], numbers_file: str
+) -> list[Child]:
     fact = FACT_WORDS[words.language][each.fact]
     shown = sorted(range(len(each.table.columns)), key=lambda at: -int(each.table.counts[:, at].sum()))
     shown = sorted(shown[:MAX_GROUPS])
@@ -96,19 +91,18 @@ def _association(each: Association, words: Words, labels: Mapping[str, str]) -> 
             "tr",
             element("th", labels.get(name, name), scope="row"),
             *(
-                element("td", str(count), style=shade(count / most, is_right=True))
+                element("td", str(count), style=shade(count / most, is_right=True) if count else None)
                 for count in each.table.counts[row][shown].tolist()
             ),
         )
         for row, name in enumerate(each.table.rows)
     ]
-    left_out = len(each.table.columns) - len(shown)
     head = [each.table.columns[at] for at in shown]
     return [
         element(
             "h3",
             words.together.format(fact=fact, v=f"{each.cramers_v:.2f}")
-            + f", {words.chance}: {'< 0.1 %' if each.chance < 0.001 else f'{each.chance:.1%}'}",
+            + f", {words.chance}: {percent(each.chance, words.language)}",
         ),
         element(
             "table",
@@ -118,11 +112,14 @@ def _association(each: Association, words: Words, labels: Mapping[str, str]) -> 
             element("tbody", *rows),
             class_="confusion",
         ),
-        element("p", f"+ {left_out}", class_="small") if left_out else None,
+        left_out(len(each.table.columns) - len(shown), words, numbers_file=numbers_file),
     ]
 
 
-def _of_model(audit: Audit, words: Words, labels: Mapping[str, str], *, is_named: bool) -> list[Child]:
+def _of_model(
+    audit: Audit, words: Words, labels: Mapping[str, str], numbers_file: str, *, is_named: bool
+) -> list[Child]:
+    language = words.language
     parts: list[Child] = [element("h2", audit.asked) if is_named else None]
     parts += _evidence(audit, words, labels)
     if any(each.count for each in audit.painted):
@@ -143,11 +140,11 @@ def _of_model(audit: Audit, words: Words, labels: Mapping[str, str], *, is_named
                     [
                         WHAT_WORDS[words.language][each.what],
                         f"{each.count} / {each.looked_at}",
-                        f"{each.area:.1%}",
-                        f"{each.changed} ({each.changed / each.count:.0%})",
-                        f"{each.control_changed} ({each.control_changed / each.count:.0%})",
-                        f"{each.shift:.3f}",
-                        f"{each.control_shift:.3f}",
+                        percent(each.area, language),
+                        f"{each.changed} ({percent(each.changed / each.count, language)})",
+                        f"{each.control_changed} ({percent(each.control_changed / each.count, language)})",
+                        figure(each.shift),
+                        figure(each.control_shift),
                     ]
                     for each in audit.painted
                     if each.count
@@ -155,7 +152,7 @@ def _of_model(audit: Audit, words: Words, labels: Mapping[str, str], *, is_named
             ),
         ]
     if audit.group_scores:
-        parts += [element("h3", words.by_group), _by_group(audit, words)]
+        parts += [element("h3", words.by_group), *_by_group(audit, words, numbers_file)]
     return parts
 
 
@@ -169,7 +166,7 @@ def _evidence(audit: Audit, words: Words, labels: Mapping[str, str]) -> list[Chi
         [
             labels.get(name, name),
             str(place.count),
-            "-" if place.share_inside is None else f"{place.share_inside:.1%}",
+            "-" if place.share_inside is None else share(place.share_inside, words.language),
             str(place.mostly_outside),
         ]
         for name, place in audit.places.items()
@@ -182,18 +179,24 @@ def _evidence(audit: Audit, words: Words, labels: Mapping[str, str]) -> list[Chi
     ]
 
 
-def _by_group(audit: Audit, words: Words) -> Element:
+def _by_group(audit: Audit, words: Words, numbers_file: str) -> list[Child]:
+    """The weakest first: it is for them that one looks here."""
+    scores = sorted(audit.group_scores, key=lambda each: (each.hits / each.count, -each.count))
+    language = words.language
     rows: list[list[Child]] = []
-    for each in audit.group_scores:
+    for each in scores[:MAX_GROUP_ROWS]:
         low, high = each.interval
-        name = f"{FACT_WORDS[words.language][each.fact]}: {each.group if each.group != UNKNOWN else '-'}"
+        group = each.group if each.group != UNKNOWN else "-"
         rows.append(
             [
-                name,
+                element("span", f"{FACT_WORDS[language][each.fact]}: ", isolated(group)),
                 str(each.count),
                 str(each.hits),
-                f"{each.hits / each.count:.1%}",
-                interval_bar(low, each.hits / each.count, high),
+                percent(each.hits / each.count, language),
+                interval_bar(low, each.hits / each.count, high, language),
             ]
         )
-    return table([words.group, words.pictures, words.right, words.accuracy, "0 - 1"], rows[: 4 * MAX_GROUPS])
+    return [
+        table([words.group, words.pictures, words.right, words.accuracy, "0 - 1"], rows),
+        left_out(len(scores) - len(rows), words, numbers_file=numbers_file),
+    ]

@@ -61,12 +61,11 @@ def confusion(counts: Counts, labels: Sequence[str], *, corner: str, caption: st
     def cell(row: int, column: int) -> Element:
         count, total = int(counts[row, column]), int(totals[row])
         share = count / total if total else 0.0
-        color = "46, 125, 91" if row == column else "184, 66, 46"
         return element(
             "span",
             str(count) if count else "·",
             class_="cell" if count else "cell nothing",
-            style=f"background-color: rgba({color}, {0.08 + 0.42 * share:.2f})" if count else None,
+            style=tint((46, 125, 91) if row == column else (184, 66, 46), share) if count else None,
         )
 
     rows: list[list[Child]] = [
@@ -75,6 +74,12 @@ def confusion(counts: Counts, labels: Sequence[str], *, corner: str, caption: st
     return table(
         [corner, *labels], rows, numbers=range(1, len(labels) + 1), caption=caption, class_="confusion"
     )
+
+
+def tint(colour: tuple[int, int, int], share: float) -> str:
+    """The background of a cell: the stronger the larger its share, never so strong that dark ink cannot be read on it."""
+    red, green, blue = colour
+    return f"background-color: rgba({red}, {green}, {blue}, {0.08 + 0.42 * share:.2f})"
 
 
 def confusions(counts: Counts) -> list[tuple[int, int, int]]:

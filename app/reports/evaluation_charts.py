@@ -10,7 +10,10 @@ from typing import Final
 from xml.etree.ElementTree import Element
 
 from app.evaluation.calibration import ReliabilityBin
+from app.reports.audit_words import Language
+from app.reports.charts import tint
 from app.reports.html import Child, element
+from app.reports.numbers import between, percent
 
 BLUE: Final = "#28608f"
 ORANGE: Final = "#c8622d"
@@ -19,7 +22,13 @@ SOFT: Final = "#59626d"
 
 
 def reliability_diagram(
-    bins: Sequence[ReliabilityBin], *, description: str, across: str, up: str, side: int = 220
+    bins: Sequence[ReliabilityBin],
+    language: Language,
+    *,
+    description: str,
+    across: str,
+    up: str,
+    side: int = 220,
 ) -> Element:
     """Accuracy over confidence: a bar for each bin that has pictures, a mark where its mean confidence is.
 
@@ -36,7 +45,7 @@ def reliability_diagram(
         marks.append(
             element(
                 "rect",
-                element("title", f"{each.lower:.2f}-{each.upper:.2f}: {each.accuracy:.1%} ({each.count})"),
+                element("title", _bin(each, language)),
                 x=x + 0.5,
                 y=top + side - height,
                 width=width - 1,
@@ -76,7 +85,7 @@ def reliability_diagram(
     )
 
 
-def interval_bar(low: float, value: float, high: float, *, width: int = 150) -> Element:
+def interval_bar(low: float, value: float, high: float, language: Language, *, width: int = 150) -> Element:
     """A share in 0..1 and its interval, on a line from 0 to 1."""
     inner = width - 8
 
@@ -92,8 +101,13 @@ def interval_bar(low: float, value: float, high: float, *, width: int = 150) -> 
         width=width,
         height=18,
         role="img",
-        aria_label=f"{low:.3f} - {value:.3f} - {high:.3f}",
+        aria_label=f"{percent(value, language)} ({between(percent(low, language), percent(high, language), language)})",
     )
+
+
+def _bin(each: ReliabilityBin, language: Language) -> str:
+    place = between(percent(each.lower, language), percent(each.upper, language), language)
+    return f"{place}: {percent(each.accuracy, language)} ({each.count})"
 
 
 def curves(
@@ -162,8 +176,7 @@ def curves(
 
 def shade(share: float, *, is_right: bool) -> str:
     """The background of a cell of the confusion matrix."""
-    red, green, blue = (40, 96, 143) if is_right else (200, 98, 45)
-    return f"background: rgba({red}, {green}, {blue}, {0.85 * share:.2f}); color: {'#fff' if share > (0.55 if is_right else 0.8) else 'inherit'}"
+    return tint((40, 96, 143) if is_right else (200, 98, 45), share)
 
 
 def _ticks(share: float, left: float, top: float, side: float) -> tuple[Element, Element]:

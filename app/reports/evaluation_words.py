@@ -9,6 +9,7 @@ from typing import Final
 from app.evaluation.significance import McNemar
 from app.explain.korean import with_particle
 from app.reports.audit_words import Language
+from app.reports.numbers import percent, pictures
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +20,7 @@ class Words:
     title: str
     audit_title: str
     lead: str
+    audit_lead: str
     no_claim: str
     summary: str
     pictures: str
@@ -48,6 +50,9 @@ class Words:
     confidence: str
     mistakes: str
     mistakes_note: str
+    colours_note: str
+    no_evidence: str
+    strongest: str
     no_mistake: str
     picture: str
     why: str
@@ -79,7 +84,10 @@ class Words:
     control_shift: str
     chance: str
     skipped: str
+    more: str
+    """{count}, {file}."""
     footer: str
+    audit_footer: str
     bootstrap_note: str
 
 
@@ -87,7 +95,8 @@ ENGLISH: Final = Words(
     language="en",
     title="Evaluation of {}",
     audit_title="Shortcut audit of {}",
-    lead="{count} pictures of {folder}, through the server's own decoding and engine.",
+    lead="{pictures} of {folder}, through the server's own decoding and engine.",
+    audit_lead="{pictures} of {folder}.",
     no_claim="No accuracy is claimed: fewer than {least} pictures of {classes}. The figures describe these pictures only.",
     summary="In short",
     pictures="pictures",
@@ -97,7 +106,7 @@ ENGLISH: Final = Words(
     calibration_error="calibration error",
     after_scaling="after temperature scaling",
     temperature="temperature",
-    interval="95 %: {low} to {high}",
+    interval="95 %: {}",
     not_claimed="not claimed",
     comparison="Which is better?",
     per_class="Each class",
@@ -118,7 +127,11 @@ ENGLISH: Final = Words(
     confidence="how sure",
     mistakes="The worst mistakes",
     mistakes_note="Those that the model was surest of. Both maps of a picture share one scale.",
-    no_mistake="Not one of {} pictures was called wrong.",
+    colours_note="Colour is evidence for the class that stands below the map: none is transparent, the strongest cell of the two "
+    "maps has the full colour. A map says what the model used, not that it is right.",
+    no_evidence="no evidence",
+    strongest="the strongest of both maps",
+    no_mistake="No mistake in {}.",
     picture="the picture, truly {}",
     why="why it said {name} ({probability})",
     against="what speaks for {name} ({probability})",
@@ -152,15 +165,18 @@ ENGLISH: Final = Words(
     control_shift="control: mean change",
     chance="by chance",
     skipped="Could not be read and count nowhere: {}",
+    more="and {count} more, in {file}",
     footer="Intervals: Wilson (accuracy, recall), bootstrap of 2,000 rounds (macro F1). Calibration error: 15 bins of equal "
     "width. Cramér's V is corrected for bias.",
+    audit_footer="Intervals: Wilson. Cramér's V is corrected for bias; by chance: 2,000 shuffles.",
     bootstrap_note="no mistake to draw from",
 )
 KOREAN: Final = Words(
     language="ko",
     title="{} 평가",
     audit_title="{} 지름길 감사",
-    lead="{folder} 사진 {count}장. 서버와 같은 디코딩과 엔진으로 예측했습니다.",
+    lead="{folder} 폴더의 {pictures}. 서버와 같은 디코딩과 엔진으로 예측했습니다.",
+    audit_lead="{folder} 폴더의 {pictures}.",
     no_claim="정확도를 주장하지 않습니다: {classes} 사진이 {least}장보다 적습니다. 수치는 이 사진들만 설명합니다.",
     summary="요약",
     pictures="사진",
@@ -170,7 +186,7 @@ KOREAN: Final = Words(
     calibration_error="보정 오차",
     after_scaling="온도 보정 후",
     temperature="온도",
-    interval="95 %: {low} ~ {high}",
+    interval="95%: {}",
     not_claimed="주장하지 않음",
     comparison="어느 쪽이 나은가?",
     per_class="클래스별",
@@ -191,7 +207,11 @@ KOREAN: Final = Words(
     confidence="확신",
     mistakes="가장 큰 오판",
     mistakes_note="모델이 가장 확신한 오판부터 보여 줍니다. 한 사진의 두 지도는 같은 눈금을 씁니다.",
-    no_mistake="사진 {}장 중 잘못 판정한 것이 없습니다.",
+    colours_note="색은 지도 아래에 적힌 클래스의 근거입니다. 근거가 없으면 투명하고, 두 지도에서 가장 강한 칸이 가장 진합니다. 지도는 모델이 "
+    "무엇을 썼는지 말할 뿐, 답이 맞다는 증명은 아닙니다.",
+    no_evidence="근거 없음",
+    strongest="두 지도에서 가장 강한 칸",
+    no_mistake="{} 중 잘못 판정한 것이 없습니다.",
     picture="사진, 실제 {}",
     why="{name} 판정의 근거 ({probability})",
     against="{name}의 근거 ({probability})",
@@ -222,8 +242,10 @@ KOREAN: Final = Words(
     control_shift="대조군: 평균 변화",
     chance="우연 확률",
     skipped="읽지 못해 어디에도 세지 않음: {}",
+    more="그 밖에 {count}개는 {file} 파일에 있습니다",
     footer="구간: 윌슨(정확도, 재현율), 부트스트랩 2,000회(매크로 F1). 보정 오차: 같은 너비의 구간 15개. 크라메르 V는 "
     "편향을 보정했습니다.",
+    audit_footer="구간: 윌슨. 크라메르 V는 편향을 보정했고, 우연 확률은 2,000번 섞어 구했습니다.",
     bootstrap_note="오판이 없어 추정할 수 없음",
 )
 
@@ -235,7 +257,7 @@ def words_of(language: Language) -> Words:
 
 def verdict(test: McNemar, first: str, second: str, language: Language) -> str:
     """What McNemar's test says, in plain words."""
-    chance = "< 0.1 %" if test.chance < 0.001 else f"{test.chance:.1%}".replace("%", " %")
+    chance = percent(test.chance, language)
     if language == "ko":
         method = "정확 이항 검정" if test.method == "exact" else "mid-p 검정"
         if not test.first_only + test.second_only:
@@ -253,8 +275,7 @@ def verdict(test: McNemar, first: str, second: str, language: Language) -> str:
         )
     better = first if test.first_only > test.second_only else second
     ending = f"significant, {better} is better" if test.is_significant else "not significant"
-    noun = "picture" if test.first_only == 1 else "pictures"
     return (
-        f"{first} is right on {test.first_only} {noun} where {second} is wrong, and wrong on {test.second_only} where it is "
+        f"{first} is right on {pictures(test.first_only, language)} where {second} is wrong, and wrong on {test.second_only} where it is "
         f"right; such a difference comes by chance in {chance} of cases: {ending} (McNemar's test, {method})."
     )

@@ -8,11 +8,14 @@ from xml.etree.ElementTree import Element
 
 import numpy as np
 
+from app import __version__
 from app.evaluation.metrics import wilson_interval
+from app.explain.rounding import figure
 from app.reports.asked import Asked
 from app.reports.charts import MAX_MATRIX_CLASSES, colour_scale, confusion, confusions
 from app.reports.explanations import Explanations
-from app.reports.html import Child, element, page, table
+from app.reports.html import Child, element, in_its_language, isolated, page, table
+from app.reports.numbers import between, percent, pictures, share
 from app.reports.picture_card import card
 from app.reports.survey import Seen
 from app.reports.where_section import where_section
@@ -41,7 +44,7 @@ def explanations_page(report: Explanations, words: Words) -> bytes:
 
 def _head(report: Explanations, words: Words, title: str) -> Iterator[Element]:
     when = f"{report.made:%Y-%m-%d %H:%M %Z}".strip()
-    pictures = len(report.survey.seen) + len(report.survey.unread)
+    count = len(report.survey.seen) + len(report.survey.unread)
     notices: dict[str, list[str]] = {}
     for model in report.models:
         if model.bundle.manifest.notice:
@@ -52,11 +55,21 @@ def _head(report: Explanations, words: Words, title: str) -> Iterator[Element]:
         element("h1", title),
         element(
             "p",
-            words.made.format(when=when, pictures=f"{pictures:,}", folder=report.folder),
+            words.made.format(
+                when=when,
+                version=__version__,
+                pictures=pictures(count, words.language),
+                folder=report.folder,
+            ),
             class_="lead",
         ),
         *(
-            element("p", element("strong", ", ".join(names)), notice, class_="notice")
+            element(
+                "p",
+                element("strong", ", ".join(names)),
+                in_its_language(notice, words.language),
+                class_="notice",
+            )
             for notice, names in notices.items()
         ),
     )
@@ -67,7 +80,12 @@ def _head(report: Explanations, words: Words, title: str) -> Iterator[Element]:
         class_="models",
     )
     if report.notes:
-        yield element("p", f"{words.notes}: ", "; ".join(report.notes), class_="note")
+        yield element(
+            "p",
+            f"{words.notes}: ",
+            in_its_language("; ".join(report.notes), words.language),
+            class_="note",
+        )
 
 
 def _model_row(model: Asked, words: Words) -> list[Child]:
@@ -86,7 +104,7 @@ def _model_row(model: Asked, words: Words) -> list[Child]:
         ),
         f"{engine.input_size.width} x {engine.input_size.height}",
         kinds[engine.evidence_kind],
-        model.golden or words.no_golden,
+        in_its_language(model.golden, words.language) if model.golden else words.no_golden,
     ]
 
 
@@ -138,17 +156,19 @@ def _result(report: Explanations, words: Words) -> Iterator[Element]:
 
 
 def _result_row(report: Explanations, number: int, words: Words, *, has_expected: bool) -> list[Child]:
-    survey = report.survey
+    survey, language = report.survey, words.language
     row: list[Child] = [report.models[number].name]
     if survey.is_labelled:
         figures = survey.figures(number)
         low, high = wilson_interval(figures.hits, figures.count)
         told = words.of_pictures.format(
-            hits=f"{figures.hits:,}", count=f"{figures.count:,}", low=f"{low:.3f}", high=f"{high:.3f}"
+            hits=f"{figures.hits:,}",
+            count=f"{figures.count:,}",
+            interval=between(percent(low, language), percent(high, language), language),
         )
         row += [
-            element("span", words.percent(figures.accuracy, 1), element("span", told, class_="sub")),
-            f"{figures.macro_f1:.3f}",
+            element("span", percent(figures.accuracy, language), element("span", told, class_="sub")),
+            figure(figures.macro_f1),
         ]
     checks = [view.cover.verdict for shown in report.shown if (view := shown.views[number]).cover is not None]
     places = [seen.answers[number].place for seen in survey.seen]
@@ -162,7 +182,7 @@ def _result_row(report: Explanations, number: int, words: Words, *, has_expected
         inside = [
             place.share_inside for place in places if place is not None and place.share_inside is not None
         ]
-        row.append(words.percent(float(np.mean(inside))) if inside else "-")
+        row.append(share(float(np.mean(inside)), language) if inside else "-")
     return row
 
 
@@ -192,7 +212,7 @@ def _reading(report: Explanations, words: Words) -> Element:
         "section",
         element("h3", words.how),
         element("ul", *(element("li", point) for point in points)),
-        colour_scale("0", words.full_colour.format(value="max")),
+        colour_scale("0", words.full_colour.format(value=words.strongest)),
         class_="reading",
     )
 
@@ -246,13 +266,15 @@ def _unread(report: Explanations, words: Words) -> Iterator[Element]:
     if not unread:
         return
     yield element("h2", words.unread)
-    yield element("p", words.unread_text.format(count=len(unread)), class_="note")
+    yield element(
+        "p", words.unread_text.format(pictures=pictures(len(unread), words.language)), class_="note"
+    )
     yield table(
         [words.file, words.reason],
         [
             [
-                element("span", f"{each.item.path.parent.name}/{each.item.path.name}", class_="file"),
-                each.error.message,
+                isolated(f"{each.item.path.parent.name}/{each.item.path.name}", class_="file"),
+                in_its_language(each.error.message, words.language),
             ]
             for each in unread[:MAX_UNREAD]
         ],

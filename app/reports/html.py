@@ -17,8 +17,11 @@ from app.domain import EncodedPicture
 Child = Element | str | None
 """None is left out."""
 
+_SHARED_STYLE = "common.css"
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 # What XML and HTML cannot hold: control characters, and the halves of characters that stand for a file name's bad bytes.
+_HANGUL = re.compile("[\u1100-\u11ff\u3130-\u318f\uac00-\ud7a3]")
+_LATIN = re.compile("[A-Za-z]")
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 
 
@@ -105,6 +108,20 @@ def embedded(picture: EncodedPicture, *, description: str) -> Element:
     )
 
 
+def isolated(text: str, *, class_: str | None = None) -> Element:
+    """A name that others chose: whatever directions its letters have, what stands beside it keeps its place."""
+    return element("bdi", text, class_=class_)
+
+
+def in_its_language(text: str, language: str) -> Child:
+    """Words that are not the page's own (of proofs, errors, manifests), marked where they are of the other language.
+
+    Else a screen reader reads English aloud as if it were Korean.
+    """
+    own = "ko" if len(_HANGUL.findall(text)) > len(_LATIN.findall(text)) else "en"
+    return text if own == language else element("span", text, lang=own)
+
+
 def page(*body: Child, title: str, language: str, style: str = "report.css") -> bytes:
     """The whole file, UTF-8.
 
@@ -112,9 +129,11 @@ def page(*body: Child, title: str, language: str, style: str = "report.css") -> 
         body: what stands on it.
         title: of the window and of a printed file.
         language: its code, such as en or ko: browsers choose fonts and break lines by it.
-        style: a style sheet beside this module.
+        style: a style sheet beside this module; what all pages share comes before it.
     """
-    css = files("app.reports").joinpath(style).read_text(encoding="utf-8")
+    css = "".join(
+        files("app.reports").joinpath(name).read_text(encoding="utf-8") for name in (_SHARED_STYLE, style)
+    )
     whole = element(
         "html",
         element(

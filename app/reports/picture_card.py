@@ -7,6 +7,7 @@ from app.reports.asked import Asked
 from app.reports.charts import Bar, bars
 from app.reports.closer import Shown, View
 from app.reports.html import Child, element, embedded, table
+from app.reports.numbers import probability, share, significant
 from app.reports.words import Words
 
 TOP = 3
@@ -37,7 +38,8 @@ def card(
     # One model's words stand beside its map instead of below it: the same three columns.
     pairs = list(zip(models, shown.views, strict=True))
     room = 4 if len(pairs) < 3 else 6  # so that three strips, too, fit on the sheet
-    columns = [element("div", *_photograph(shown, labels, words))]
+    name = f"{item.path.parent.name}/{item.path.name}"
+    columns = [element("div", *_photograph(shown, name, labels, words))]
     for number, (model, view) in enumerate(pairs):
         is_right = None if item.true is None else shown.seen.answers[number].predicted == item.true
         map_part, said_part = (
@@ -51,15 +53,15 @@ def card(
         )
     return element(
         "article",
-        element("header", element("h3", f"{item.path.parent.name}/{item.path.name}", class_="file")),
+        element("header", element("h3", name, class_="file")),
         element("div", *columns, class_="columns", style=f"--columns: {len(columns)}"),
         *(depths for model, view in pairs for depths in _depths(model, view, words, layers, room)),
         class_="card",
     )
 
 
-def _photograph(shown: Shown, labels: Sequence[str], words: Words) -> Iterator[Element]:
-    yield embedded(shown.picture, description=words.picture)
+def _photograph(shown: Shown, name: str, labels: Sequence[str], words: Words) -> Iterator[Element]:
+    yield embedded(shown.picture, description=f"{words.picture}: {name}")
     yield element(
         "div",
         element("span", words.picture),
@@ -75,7 +77,7 @@ def _map(model: Asked, view: View, words: Words, *, has_name: bool) -> list[Elem
     strongest = words.no_map
     if view.explanation is not None:
         peak = float(view.explanation.map.values.max())
-        strongest = words.full_colour.format(value=f"{max(peak, 0.0):.3g}")
+        strongest = words.full_colour.format(value=significant(max(peak, 0.0)))
     if not has_name:
         under = element("div", element("span", model.name), element("span", strongest), class_="under")
     else:
@@ -95,7 +97,7 @@ def _said(view: View, is_right: bool | None, labels: dict[str, str], words: Word
     yield element(
         "div",
         labels[top.class_name],
-        element("span", f"{top.probability:.3f}", class_="probability"),
+        element("span", probability(top.probability, words.language), class_="probability"),
         mark,
         class_="said",
     )
@@ -104,7 +106,7 @@ def _said(view: View, is_right: bool | None, labels: dict[str, str], words: Word
             Bar(
                 labels[score.class_name],
                 score.probability,
-                f"{score.probability:.3f}",
+                probability(score.probability, words.language),
                 "plain" if at else "strong",
             )
             for at, score in enumerate(view.scores[:TOP])
@@ -119,14 +121,14 @@ def _facts(view: View, words: Words) -> Iterator[Element]:
         return
     told, check, is_exact = view.finding.told, view.finding.cover, view.finding.is_exact
     if check is not None:
-        about = words.cover_area.format(area=words.percent(check.area_fraction))
+        about = words.cover_area.format(area=share(check.area_fraction, words.language))
         if is_exact:
             about += words.cover_adds.format(logit=f"{told[0].contribution:+.2f}")
         yield element("h4", words.cover, element("span", about))
         yield bars(
             [
-                Bar(label, probability, f"{probability:.3f}", tone)
-                for label, probability, tone in (
+                Bar(label, value, probability(value, words.language), tone)
+                for label, value, tone in (
                     (words.whole, check.probability, "strong"),
                     (words.covered, check.without_region, "plain"),
                     (words.kept, check.only_region, "plain"),
@@ -141,7 +143,7 @@ def _facts(view: View, words: Words) -> Iterator[Element]:
             [
                 [
                     str(number),
-                    words.percent(region.share),
+                    share(region.share, words.language),
                     *([f"{region.contribution:+.2f}"] if is_exact else []),
                 ]
                 for number, region in enumerate(told, start=1)
@@ -165,9 +167,11 @@ def _depths(model: Asked, view: View, words: Words, layers: str | None, least: i
             *(
                 element(
                     "figure",
-                    embedded(each.overlay, description=each.layer),
+                    embedded(each.overlay, description=f"{model.name}: {each.layer}"),
                     element(
-                        "figcaption", element("span", each.layer), element("span", f"max {each.peak:.2g}")
+                        "figcaption",
+                        element("span", each.layer),
+                        element("span", f"{words.strongest} {significant(each.peak, 2)}"),
                     ),
                 )
                 for each in view.layers

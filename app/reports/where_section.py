@@ -16,6 +16,7 @@ from app.reports.asked import Asked
 from app.reports.charts import marked
 from app.reports.explanations import Explanations
 from app.reports.html import element, embedded
+from app.reports.numbers import pictures, share
 from app.reports.survey import Look
 from app.reports.words import Words
 
@@ -55,7 +56,7 @@ def where_section(report: Explanations, words: Words) -> Iterator[Element]:
                     element(
                         "div",
                         element("h4", words.says.format(label=labels[index])),
-                        *_look(looks.get(index), model, words),
+                        *_look(looks.get(index), model, labels[index], words),
                         class_="look",
                     )
                     for index in kept
@@ -68,7 +69,7 @@ def where_section(report: Explanations, words: Words) -> Iterator[Element]:
         )
 
 
-def _look(look: Look | None, model: Asked, words: Words) -> Iterator[Element]:
+def _look(look: Look | None, model: Asked, label: str, words: Words) -> Iterator[Element]:
     if look is None:
         yield element("p", words.never, class_="small")
         return
@@ -89,13 +90,13 @@ def _look(look: Look | None, model: Asked, words: Words) -> Iterator[Element]:
         max_side=max(width, height),
     )
     yield marked(
-        embedded(drawn, description=words.where),
+        embedded(drawn, description=words.mean_map.format(model=model.name, label=label)),
         width / height,
         centroid=summary.centroid,
         spread=summary.centroid_spread,
         expected=expected,
     )
-    told = [words.count.format(count=f"{summary.count:,}")]
+    told = [pictures(summary.count, words.language)]
     if summary.centroid is not None and summary.centroid_spread is not None:
         (x, y), (dx, dy) = summary.centroid, summary.centroid_spread
         told.append(words.where_centre.format(x=f"{x:.2f}", y=f"{y:.2f}", dx=f"{dx:.2f}", dy=f"{dy:.2f}"))
@@ -104,7 +105,7 @@ def _look(look: Look | None, model: Asked, words: Words) -> Iterator[Element]:
     if summary.share_inside is not None:
         told.append(
             words.where_inside.format(
-                share=words.percent(summary.share_inside),
+                share=share(summary.share_inside, words.language),
                 outside=summary.mostly_outside,
                 count=summary.count - summary.without_evidence,
             )

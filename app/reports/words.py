@@ -15,7 +15,7 @@ class Words:
     one_model: str
     several_models: str
     made: str
-    """{when}, {pictures}, {folder}."""
+    """{when}, {version}, {pictures}, {folder}."""
     model: str
     architecture: str
     input: str
@@ -28,7 +28,7 @@ class Words:
     result: str
     accuracy: str
     of_pictures: str
-    """{hits}, {count}, {low}, {high}."""
+    """{hits}, {count}, {interval}."""
     macro_f1: str
     cover_lowers: str
     cover_of: str
@@ -55,9 +55,9 @@ class Words:
     """{count}, {total}, {file}."""
     says: str
     """{label}."""
+    mean_map: str
+    """{model}, {label}."""
     never: str
-    count: str
-    """{count}."""
     how: str
     how_colour: str
     how_boxes: str
@@ -79,6 +79,7 @@ class Words:
     truth: str
     full_colour: str
     """{value}."""
+    strongest: str
     picture: str
     whole: str
     covered: str
@@ -98,16 +99,12 @@ class Words:
     """{model}."""
     unread: str
     unread_text: str
-    """{count}."""
+    """{pictures}."""
     more: str
     """{count}, {file}."""
     notes: str
     file: str
     reason: str
-
-    def percent(self, share: float, digits: int = 0) -> str:
-        """As each language writes it."""
-        return f"{share * 100:.{digits}f}{' ' if self.language == 'en' else ''}%"
 
 
 _ENGLISH: Final = Words(
@@ -115,7 +112,7 @@ _ENGLISH: Final = Words(
     kicker="Explanation report",
     one_model="Where the model looks",
     several_models="Where the models look",
-    made="{when} · {pictures} pictures of “{folder}”",
+    made="{when} · lineside {version} · {pictures} of “{folder}”",
     model="Model",
     architecture="Architecture",
     input="Input, pixels",
@@ -127,7 +124,7 @@ _ENGLISH: Final = Words(
     no_map="This model's head gives no map.",
     result="Result",
     accuracy="Accuracy",
-    of_pictures="{hits} of {count}; 95 %: {low} to {high}",
+    of_pictures="{hits} of {count}; 95 %: {interval}",
     macro_f1="Macro F1",
     cover_lowers="Covering the top region lowers the answer",
     cover_of="{count} of {total} shown",
@@ -151,7 +148,7 @@ _ENGLISH: Final = Words(
     where_only="The {count} most frequent answers of {total}; {file} has all.",
     says="says {label}",
     never="never answered",
-    count="{count} pictures",
+    mean_map="Mean map of {model} where it says {label}",
     how="How to read the pictures",
     how_colour="Colour is evidence for the predicted class: none is transparent, the strongest cell of each map has the full "
     "colour. Its value stands below, in the unit of the logit where the evidence is exact.",
@@ -174,6 +171,7 @@ _ENGLISH: Final = Words(
     shown_some="{shown} of {count} shown, chosen evenly",
     truth="True class",
     full_colour="full colour: {value}",
+    strongest="max",
     picture="Picture",
     whole="as it is",
     covered="region 1 covered",
@@ -188,7 +186,7 @@ _ENGLISH: Final = Words(
     layers="{model} by depth ({method})",
     no_layers="{model}: its engine cannot look into its layers.",
     unread="Pictures that could not be read",
-    unread_text="{count} pictures are in none of the figures.",
+    unread_text="In none of the figures: {pictures}.",
     more="and {count} more, in {file}",
     notes="Notes",
     file="File",
@@ -200,7 +198,7 @@ _KOREAN: Final = Words(
     kicker="설명 보고서",
     one_model="모델은 어디를 보는가",
     several_models="모델들은 어디를 보는가",
-    made="{when} · “{folder}”의 사진 {pictures}장",
+    made="{when} · lineside {version} · “{folder}”의 {pictures}",
     model="모델",
     architecture="구조",
     input="입력(픽셀)",
@@ -212,7 +210,7 @@ _KOREAN: Final = Words(
     no_map="이 모델의 헤드는 지도를 만들지 못합니다.",
     result="결과",
     accuracy="정확도",
-    of_pictures="{count}장 중 {hits}장, 95%: {low}~{high}",
+    of_pictures="{count}장 중 {hits}장, 95%: {interval}",
     macro_f1="매크로 F1",
     cover_lowers="주요 영역을 가리면 답의 확률이 떨어짐",
     cover_of="표시한 {total}장 중 {count}장",
@@ -230,12 +228,12 @@ _KOREAN: Final = Words(
     where="클래스별로 보는 곳",
     where_text="같은 답을 받은 모든 사진의 평균 위에 근거의 평균 비율을 그렸습니다. 십자: 평균 중심, 타원: 표준편차, 점선: "
     "예상 영역. 위치는 사진의 왼쪽 위에서부터 잰 비율입니다.",
-    where_inside="예상 영역 안 {share}, 대부분이 밖인 사진 {count}장 중 {outside}장",
+    where_inside="예상 영역 안의 근거 {share}, 사진 {count}장 중 {outside}장은 근거 대부분이 영역 밖",
     where_centre="중심 {x}, {y} (± {dx}, {dy})",
     where_only="가장 잦은 답 {total}개 중 {count}개입니다. 전부는 {file} 파일에 있습니다.",
     says="답: {label}",
     never="이 답을 한 적이 없음",
-    count="사진 {count}장",
+    mean_map="{model} 모델의 평균 지도, 답: {label}",
     how="사진 읽는 법",
     how_colour="색은 예측한 클래스를 가리키는 근거입니다. 근거가 없으면 투명하고, 각 지도에서 가장 강한 칸이 가장 진합니다. 그 "
     "값은 아래에 있으며, 근거가 정확할 때 단위는 로짓입니다.",
@@ -257,6 +255,7 @@ _KOREAN: Final = Words(
     shown_some="{count}장 중 고르게 뽑은 {shown}장",
     truth="실제 클래스",
     full_colour="가장 진한 색: {value}",
+    strongest="최댓값",
     picture="사진",
     whole="그대로",
     covered="1번 영역을 가림",
@@ -271,7 +270,7 @@ _KOREAN: Final = Words(
     layers="{model} 깊이별({method})",
     no_layers="{model}: 이 엔진은 층을 들여다볼 수 없습니다.",
     unread="읽지 못한 사진",
-    unread_text="사진 {count}장은 어느 수치에도 들어 있지 않습니다.",
+    unread_text="{pictures}은 어느 수치에도 들어 있지 않습니다.",
     more="그 밖에 {count}장은 {file} 파일에 있습니다",
     notes="참고",
     file="파일",

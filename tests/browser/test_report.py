@@ -3,7 +3,9 @@
 import subprocess
 import sys
 from pathlib import Path
+from typing import Literal
 
+import numpy as np
 import pytest
 from PIL import Image
 from playwright.sync_api import Browser
@@ -12,12 +14,24 @@ from support.pictures import picture_file
 from typer.testing import CliRunner
 
 from app.cli.main import app
+from app.evaluation.audit import Audit
+from app.evaluation.evaluated import Evaluated, Evaluation
+from app.evaluation.labelled import LabelledItem
+from app.evaluation.predictions import Predictions
+from app.evaluation.shortcuts import GroupScore
+from app.reports.evaluation_page import evaluation_page
+
+LONG = {
+    name: f"뒷다리 타박상 출혈 및 골절을 동반한 심각한 손상 등급 {number}호"
+    for number, name in enumerate(CLASSES)
+}
+"""Labels that differ in their last letters only."""
 
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("report")
-    write_random_bundle(root / "models", display={"ko": {"female": "암"}})
+    write_random_bundle(root / "models", display={"ko": LONG})
     for number, name in enumerate(("other", "third"), start=1):
         write_random_bundle(root / "models", name=name, seed=number)
     for number in range(6):
@@ -85,6 +99,57 @@ def test_on_paper_no_picture_is_cut(report: Path, browser: Browser) -> None:
     assert max(heights) < 1002
     assert set(breaks) == {"avoid"}
     assert page.pdf(prefer_css_page_size=True).startswith(b"%PDF")
+    page.close()
+
+
+@pytest.mark.parametrize(("media", "width"), [("print", 688), ("screen", 1180), ("screen", 390)])
+def test_no_label_is_cut_and_no_number_broken(
+    report: Path, browser: Browser, media: Literal["print", "screen"], width: int
+) -> None:
+    """Long labels differ at their ends, and on paper there is no tooltip."""
+    page = browser.new_page(viewport={"width": width, "height": 1002})
+    page.goto(report.as_uri())
+    page.emulate_media(media=media)
+
+    cut = page.evaluate(
+        "[...document.querySelectorAll('.bar-label')]"
+        ".filter(each => each.scrollWidth > each.clientWidth || each.scrollHeight > each.clientHeight).length"
+    )
+    lines = page.evaluate(
+        "[...document.querySelectorAll('.probability, .bar-value')].map(each => {"
+        "  const range = document.createRange(); range.selectNodeContents(each);"
+        "  return new Set([...range.getClientRects()].map(box => Math.round(box.top))).size; })"
+    )
+
+    assert page.locator(".bar-label").count() > 50
+    assert cut == 0
+    assert set(lines) == {1}
+    page.close()
+
+
+def test_an_evaluation_fits_a_phone(browser: Browser, tmp_path: Path) -> None:
+    """Its tables may be pushed sideways, each for itself; the page may not."""
+    classes = tuple(LONG.values())
+    items = tuple(
+        LabelledItem(Path(f"{name}/{number}.jpg"), at)
+        for at, name in enumerate(classes)
+        for number in range(4)
+    )
+    logits = np.eye(len(classes), dtype=np.float32)[[number % len(classes) for number in range(len(items))]]
+    subject = Evaluated("line/1", None, Predictions(classes, items, logits, ()), 1.5, {})
+    audit = Audit(
+        classes,
+        (4,) * len(classes),
+        (),
+        asked="line/1",
+        group_scores=(GroupScore("day", "2026-01-01", 4, 3),),
+    )
+    path = tmp_path / "evaluation.html"
+    path.write_bytes(evaluation_page(Evaluation("pictures", (subject, subject), audits=(audit,)), "ko"))
+    page = browser.new_page(viewport={"width": 360, "height": 640})
+    page.goto(path.as_uri())
+
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
     page.close()
 
 

@@ -1,6 +1,7 @@
 """`lineside audit`: of a folder alone, and of a bundle on it."""
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from support.bundles import CLASSES, write_random_bundle
 from support.pictures import damaged_file, picture_file
 from typer.testing import CliRunner
 
+from app import __version__
 from app.cli.main import app
 from app.errors import InvalidRequest
 
@@ -63,6 +65,10 @@ def test_a_bundle_is_asked_and_the_page_is_written(pictures: Path, tmp_path: Pat
     assert warning.startswith("수는 8장 모두 나머지 사진과 다른 날에 촬영되었습니다: 2020-02-10")
     assert warning in page
     assert json.loads((tmp_path / "out" / "audit.json").read_text("utf-8")) == audit
+    assert audit["digest"][:19] in page
+    assert (audit["lineside"], audit["created"]) == (__version__, time.strftime("%Y-%m-%d"))
+    assert f"lineside {__version__}, {audit['created']}" in page
+    assert "사진 24장" in page
 
 
 def test_the_screen_shows_the_table_and_the_warning(pictures: Path) -> None:
@@ -81,7 +87,9 @@ def test_too_many_damaged_pictures_are_refused(pictures: Path) -> None:
 
     assert isinstance(result.exception, InvalidRequest)
     assert "3 of 27 pictures (11.1%)" in result.exception.message
-    assert found(pictures, "--max-damaged", 0.2)["failed"][0]["code"] == "unreadable_image"
+    out = pictures.parent / "out"
+    assert found(pictures, "--max-damaged", 0.2, "--out", out)["failed"][0]["code"] == "unreadable_image"
+    assert "broken2.jpg" in (out / "audit.html").read_text("utf-8")
 
 
 @pytest.mark.parametrize("name", ["nowhere", "empty"])

@@ -18,6 +18,7 @@ from support.bundles import CLASSES, write_random_bundle
 from support.pictures import damaged_file, picture_file
 from typer.testing import CliRunner
 
+from app import __version__
 from app.cli.main import app
 from app.demo.painter import painted_file
 
@@ -209,6 +210,29 @@ def test_a_summary_says_where_each_model_looks(report: Report) -> None:
     assert "says boar" in report.html
 
 
+def test_the_page_says_what_made_it_and_what_each_picture_is(report: Report) -> None:
+    """No two mean maps are read aloud alike; nor are two photographs."""
+    assert f"lineside {__version__} · 7 pictures of" in report.html
+    maps = re.findall(r'alt="(Mean map of [^"]*)"', report.html)
+    assert len(maps) == sum(len(model["looks"]) for model in report.numbers["models"])
+    assert len(set(maps)) == len(maps)
+    assert len(set(re.findall(r'alt="(Picture: [^"]*)"', report.html))) == 6
+
+
+def test_no_probability_is_rounded_to_certainty(report: Report) -> None:
+    """The demo model is sure of its paintings, to more than three digits of some."""
+    shown = re.findall(r'class="probability">([^<]*)<', report.html)
+    probabilities = [
+        max(answer["probabilities"])
+        for picture in report.numbers["pictures"]
+        for answer in picture["answers"]
+    ]
+
+    assert len(shown) == 12
+    assert shown.count("&gt; 99.9 %") == sum(value >= 0.9995 for value in probabilities) > 0
+    assert not {"100.0 %", "0.0 %"} & set(shown)
+
+
 def test_few_are_shown_and_all_are_counted(small: Path, models: Path, tmp_path: Path) -> None:
     """In Korean, of one model; which pictures are left out is said, in the page and in the numbers."""
     found = explain(small, tmp_path, models, "--model", "line", "--max-pictures", "4", "--language", "ko")
@@ -218,6 +242,8 @@ def test_few_are_shown_and_all_are_counted(small: Path, models: Path, tmp_path: 
     assert sum(picture["is_shown"] for picture in found.numbers["pictures"]) == 4
     assert found.numbers["models"][0]["figures"]["labelled"] == 9
     assert "고르게 뽑은" in found.html
+    assert "가장 진한 색: 최댓값" in found.html
+    assert " max " not in found.html
     assert '<html lang="ko">' in found.html
     assert "거세" in found.html
     assert all(

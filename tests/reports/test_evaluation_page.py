@@ -9,12 +9,15 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
+from app.domain import EncodedPicture, ModelIdentity
 from app.evaluation.audit import Audit
-from app.evaluation.evaluated import Evaluated, Evaluation
+from app.evaluation.evaluated import Evaluated, Evaluation, ModelFacts
+from app.evaluation.gallery import Mistake
 from app.evaluation.history import EpochRow
 from app.evaluation.labelled import LabelledItem
 from app.evaluation.predictions import Predictions
 from app.evaluation.robustness import PaintedOver
+from app.evaluation.shortcuts import GroupScore
 from app.evaluation.significance import McNemar, mcnemar
 from app.reports.audit_section import warnings
 from app.reports.evaluation_page import evaluation_page
@@ -42,7 +45,7 @@ def test_with_thirty_pictures_of_each_class_accuracy_is_claimed_with_its_interva
     """27 of 30 and 30 of 30; Wilson's interval of 57 in 60."""
     text = text_of(Evaluation("f", (evaluated(30, mistakes=3),)))
 
-    assert "95.0% accuracy 95 %: 86.3% to 98.3%" in text
+    assert "95.0 % accuracy 95 %: 86.3 % to 98.3 %" in text
     assert "No accuracy is claimed" not in text
 
 
@@ -51,7 +54,7 @@ def test_with_fewer_none_is_claimed() -> None:
 
     assert "No accuracy is claimed: fewer than 30 pictures of a (29), b (29)." in text
     assert "accuracy not claimed" in text
-    assert "94.8%" not in text
+    assert "94.8" not in text
 
 
 def test_calibration_is_shown_before_and_after_only_where_there_is_a_temperature() -> None:
@@ -65,7 +68,7 @@ def test_without_a_mistake_the_bootstrap_is_not_quoted() -> None:
     text = text_of(Evaluation("f", (evaluated(40),)))
 
     assert "no mistake to draw from" in text
-    assert "Not one of 80 pictures was called wrong." in text
+    assert "No mistake in 80 pictures." in text
 
 
 def test_the_labels_of_the_language_are_used() -> None:
@@ -123,7 +126,9 @@ def test_of_two_models_each_finding_names_its_own() -> None:
     ]
 
     assert [text[:5] for text in warnings(audits, "en", {})] == ["m/1: "]
-    assert warnings(audits[:1], "en", {})[0].startswith("With the ink marks painted over, 8 of 9")
+    assert warnings(audits[:1], "en", {})[0].startswith(
+        "With the ink marks painted over, the answer changes in 8 of 9 pictures"
+    )
 
 
 @pytest.mark.parametrize(("highest", "is_cut"), [(1.3, False), (104.0, True)])
@@ -147,3 +152,72 @@ def test_charts_are_well_formed() -> None:
     assert len(drawings) == 3  # a recall each, one reliability diagram
     for drawing in drawings:
         ElementTree.fromstring(drawing)  # noqa: S314 - our own page
+
+
+def test_one_mistake_in_thousands_is_not_rounded_away() -> None:
+    """2,999 of 3,000 are no 100 %; neither is the probability of a mistake that the model was sure of."""
+    one = evaluated(1500, mistakes=1)
+    drawn = EncodedPicture("image/png", 3, 2, b"x")
+    mistake = Mistake(one.predictions.items[0], 1, 0.99996, 0.00004, drawn, drawn, drawn)
+
+    text = text_of(Evaluation("f", (replace(one, mistakes=(mistake,)),)))
+
+    assert "> 99.9 % accuracy" in text.replace("&gt;", ">")
+    assert "why it said b (> 99.9 %)" in text.replace("&gt;", ">")
+    assert "what speaks for a (< 0.1 %)" in text.replace("&lt;", "<")
+    assert "> 0.999 macro F1" in text.replace("&gt;", ">")
+
+
+def test_the_colours_of_a_map_are_explained_where_there_are_maps() -> None:
+    one, drawn = evaluated(30, mistakes=1), EncodedPicture("image/png", 3, 2, b"x")
+    mistake = Mistake(one.predictions.items[0], 1, 0.9, 0.1, drawn, drawn, drawn)
+
+    with_maps = text_of(Evaluation("f", (replace(one, mistakes=(mistake,)),)))
+    without = text_of(
+        Evaluation("f", (replace(one, mistakes=(replace(mistake, for_predicted=None, for_true=None),)),))
+    )
+
+    assert "Colour is evidence for the class that stands below the map" in with_maps
+    assert "Colour is evidence" not in without
+
+
+def test_what_each_of_two_models_wants_to_be_read_stands_there_with_its_name() -> None:
+    def subject(name: str, notice: str | None) -> Evaluated:
+        model = ModelFacts(ModelIdentity(name, 1, "sha256:0"), "a", "cpu", "float32", notice=notice)
+        return replace(evaluated(30, mistakes=1), name=f"{name}/1", model=model)
+
+    demo, line = subject("demo", "Not for use on meat"), subject("line", None)
+
+    assert "demo/1: Not for use on meat" in text_of(Evaluation("f", (demo, line)))
+    assert "demo/1: Not for use on meat" in text_of(Evaluation("f", (line, demo)))
+    both = text_of(Evaluation("f", (demo, subject("other", "Not for use on meat"))))
+    assert both.count("Not for use on meat") == 1
+    assert "demo/1, other/1: Not for use on meat" in both
+    alone = text_of(Evaluation("f", (demo,)))
+    assert "Not for use on meat" in alone
+    assert "demo/1: Not" not in alone
+
+
+def test_a_name_that_turns_letters_around_leaves_what_stands_beside_it() -> None:
+    """U+202E in a file name would show "said → true" for "true → said"."""
+    one, drawn = evaluated(30, mistakes=1), EncodedPicture("image/png", 3, 2, b"x")
+    item = LabelledItem(Path("a/\u202epig.jpg"), 0)
+    mistake = Mistake(item, 1, 0.9, 0.1, drawn, drawn, drawn)
+
+    page = evaluation_page(Evaluation("f", (replace(one, mistakes=(mistake,)),)), "en").decode()
+
+    assert '<bdi class="file">a/\u202epig.jpg</bdi>' in page
+    assert "<bdi>a</bdi> → <bdi>b</bdi>" in page
+
+
+@pytest.mark.parametrize("language", ["en", "ko"])
+def test_percents_and_ranges_are_written_one_way(language: str) -> None:
+    """As the language writes them: 95 % and "a to b" in English, 95% and a~b in Korean."""
+    audit = Audit(CLASSES, (30, 30), (), asked="m/1", group_scores=(GroupScore("day", "x", 60, 57),))
+
+    text = text_of(Evaluation("f", (evaluated(30, mistakes=3),), audits=(audit,)), language)
+
+    found = re.findall(r"\d( ?)%", text)
+    assert len(found) > 10
+    assert set(found) == ({" "} if language == "en" else {""})
+    assert not re.search(r"\d%? ?(?:-|~ )\d", text.replace("0 - 1", ""))

@@ -1,9 +1,10 @@
 """The skeleton of a report: nothing of a file's name is markup, nothing is fetched, bad bytes do not stop it."""
 
 from html.parser import HTMLParser
+from xml.etree.ElementTree import Element
 
 from app.domain import EncodedPicture
-from app.reports.html import append, element, embedded, page, table
+from app.reports.html import append, element, embedded, in_its_language, page, table
 
 
 class Reader(HTMLParser):
@@ -73,3 +74,18 @@ def test_a_picture_is_in_the_page() -> None:
 
     assert made.get("src") == "data:image/png;base64,AP8="
     assert (made.get("width"), made.get("height"), made.get("alt")) == ("3", "2", "a map")
+
+
+def test_words_of_another_language_are_marked_as_such() -> None:
+    """A Korean file name in an English sentence does not make it Korean."""
+    mixed = "그림.jpg could not be read"
+
+    marked = in_its_language(mixed, "ko")
+
+    assert isinstance(marked, Element)
+    assert (marked.text, marked.get("lang")) == (mixed, "en")
+    assert in_its_language(mixed, "en") == mixed
+    assert in_its_language("식용이 아닙니다", "ko") == "식용이 아닙니다"
+    korean = in_its_language("식용이 아닙니다", "en")
+    assert isinstance(korean, Element)
+    assert korean.get("lang") == "ko"

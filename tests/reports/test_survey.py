@@ -106,21 +106,23 @@ def test_a_model_without_a_map_answers_and_its_column_says_so(mapless: Asked, tm
     assert [len(found.seen), len(found.unread)] == [2, 1]
     assert found.looks == ({},)
     assert all(isinstance(each, Shown) and each.views[0].explanation is None for each in shown)
-    page = explanations_page(
-        Explanations(
-            folder="day",
-            made=datetime(2026, 1, 2, tzinfo=UTC),
-            models=(mapless,),
-            survey=found,
-            shown=tuple(each for each in shown if isinstance(each, Shown)),
-            layers="all",
-            numbers_file="n.json",
-        ),
-        WORDS["en"],
-    ).decode()
+    report = Explanations(
+        folder="day",
+        made=datetime(2026, 1, 2, tzinfo=UTC),
+        models=(mapless,),
+        survey=found,
+        shown=tuple(each for each in shown if isinstance(each, Shown)),
+        layers="all",
+        numbers_file="n.json",
+    )
+    page = explanations_page(report, WORDS["en"]).decode()
     assert page.count('<p class="sentence">This model\'s head gives no map.') == 2
     assert "Where it looks" not in page
     assert "2026-01-02" in page
+    assert "In none of the figures: 1 picture." in page
+    reason = f'<span lang="en">{found.unread[0].error.message}</span>'
+    assert reason in explanations_page(report, WORDS["ko"]).decode()
+    assert reason not in page
 
 
 def test_a_picture_that_goes_away_between_the_looks_is_told(mapless: Asked, tmp_path: Path) -> None:
