@@ -21,6 +21,7 @@ _SHARED_STYLE = "common.css"
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 # What XML and HTML cannot hold: control characters, and the halves of characters that stand for a file name's bad bytes.
 _HANGUL = re.compile("[\u1100-\u11ff\u3130-\u318f\uac00-\ud7a3]")
+_AFTER_SENTENCE = re.compile(r"(?<=[.!?;] )")
 _LATIN = re.compile("[A-Za-z]")
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 
@@ -116,10 +117,13 @@ def isolated(text: str, *, class_: str | None = None) -> Element:
 def in_its_language(text: str, language: str) -> Child:
     """Words that are not the page's own (of proofs, errors, manifests), marked where they are of the other language.
 
-    Else a screen reader reads English aloud as if it were Korean.
+    Else a screen reader reads English aloud as if it were Korean. A notice may be in both, so each sentence counts.
     """
-    own = "ko" if len(_HANGUL.findall(text)) > len(_LATIN.findall(text)) else "en"
-    return text if own == language else element("span", text, lang=own)
+    parts: list[Child] = []
+    for sentence in _AFTER_SENTENCE.split(text):
+        own = "ko" if len(_HANGUL.findall(sentence)) > len(_LATIN.findall(sentence)) else "en"
+        parts.append(sentence if own == language else element("span", sentence, lang=own))
+    return parts[0] if len(parts) == 1 else element("span", *parts)
 
 
 def page(*body: Child, title: str, language: str, style: str = "report.css") -> bytes:

@@ -89,3 +89,11 @@ def test_words_of_another_language_are_marked_as_such() -> None:
     korean = in_its_language("식용이 아닙니다", "en")
     assert isinstance(korean, Element)
     assert korean.get("lang") == "ko"
+
+
+def test_of_a_notice_in_both_languages_each_sentence_is_marked() -> None:
+    both = in_its_language("Not for use on meat. 식용이 아닙니다.", "en")
+
+    assert isinstance(both, Element)
+    assert "".join(both.itertext()) == "Not for use on meat. 식용이 아닙니다."
+    assert [(part.text, part.get("lang")) for part in both] == [("식용이 아닙니다.", "ko")]
