@@ -14,8 +14,10 @@ from support.pictures import picture_file
 from typer.testing import CliRunner
 
 from app.cli.main import app
+from app.domain import EncodedPicture
 from app.evaluation.audit import Audit
 from app.evaluation.evaluated import Evaluated, Evaluation
+from app.evaluation.gallery import Mistake
 from app.evaluation.labelled import LabelledItem
 from app.evaluation.predictions import Predictions
 from app.evaluation.shortcuts import GroupScore
@@ -26,6 +28,11 @@ LONG = {
     for number, name in enumerate(CLASSES)
 }
 """Labels that differ in their last letters only."""
+LINES_OF = """selector => [...document.querySelectorAll(selector)].map(each => {
+    const range = document.createRange();
+    range.selectNodeContents(each);
+    return new Set([...range.getClientRects()].map(box => Math.round(box.top))).size;
+})"""
 
 
 @pytest.fixture(scope="module")
@@ -115,11 +122,7 @@ def test_no_label_is_cut_and_no_number_broken(
         "[...document.querySelectorAll('.bar-label')]"
         ".filter(each => each.scrollWidth > each.clientWidth || each.scrollHeight > each.clientHeight).length"
     )
-    lines = page.evaluate(
-        "[...document.querySelectorAll('.probability, .bar-value')].map(each => {"
-        "  const range = document.createRange(); range.selectNodeContents(each);"
-        "  return new Set([...range.getClientRects()].map(box => Math.round(box.top))).size; })"
-    )
+    lines = page.evaluate(LINES_OF, ".probability, .bar-value")
 
     assert page.locator(".bar-label").count() > 50
     assert cut == 0
@@ -127,29 +130,53 @@ def test_no_label_is_cut_and_no_number_broken(
     page.close()
 
 
-def test_an_evaluation_fits_a_phone(browser: Browser, tmp_path: Path) -> None:
-    """Its tables may be pushed sideways, each for itself; the page may not."""
+@pytest.fixture(scope="module")
+def evaluation(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of two models, with long labels, a mistake and an accuracy by group."""
     classes = tuple(LONG.values())
     items = tuple(
         LabelledItem(Path(f"{name}/{number}.jpg"), at)
         for at, name in enumerate(classes)
         for number in range(4)
     )
-    logits = np.eye(len(classes), dtype=np.float32)[[number % len(classes) for number in range(len(items))]]
-    subject = Evaluated("line/1", None, Predictions(classes, items, logits, ()), 1.5, {})
-    audit = Audit(
-        classes,
-        (4,) * len(classes),
-        (),
-        asked="line/1",
-        group_scores=(GroupScore("day", "2026-01-01", 4, 3),),
-    )
-    path = tmp_path / "evaluation.html"
+    logits = np.eye(len(classes), dtype=np.float32)[[at % len(classes) for at in range(len(items))]]
+    drawn = EncodedPicture("image/jpeg", 320, 240, picture_file(1, width=320, height=240))
+    mistake = Mistake(items[1], 1, 0.99996, 0.00002, drawn, drawn, drawn)
+    subject = Evaluated("line/1", None, Predictions(classes, items, logits, ()), 1.5, {}, (mistake,))
+    groups = (GroupScore("day", "2026-01-01", 4, 3),)
+    audit = Audit(classes, (4,) * len(classes), (), asked="line/1", group_scores=groups)
+    path = tmp_path_factory.mktemp("evaluation") / "evaluation.html"
     path.write_bytes(evaluation_page(Evaluation("pictures", (subject, subject), audits=(audit,)), "ko"))
+    return path
+
+
+def test_an_evaluation_fits_a_phone(evaluation: Path, browser: Browser) -> None:
+    """Its tables may be pushed sideways, each for itself; the page may not, and no bar or number is squeezed."""
     page = browser.new_page(viewport={"width": 360, "height": 640})
-    page.goto(path.as_uri())
+    page.goto(evaluation.as_uri())
 
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    bars = page.evaluate("[...document.querySelectorAll('td svg')].map(bar => bar.clientWidth)")
+    assert set(page.evaluate(LINES_OF, "tbody td:not(:has(svg))")) == {1}
+    assert set(bars) == {150}
+    page.close()
+
+
+def test_on_paper_the_three_pictures_of_a_mistake_stand_beside_each_other(
+    evaluation: Path, browser: Browser
+) -> None:
+    """A4 is as narrow as a phone that is held across, and is none."""
+    page = browser.new_page(viewport={"width": 688, "height": 1002})
+    page.goto(evaluation.as_uri())
+    page.emulate_media(media="print")
+
+    tops = page.evaluate(
+        "[...document.querySelectorAll('.mistake')[0].querySelectorAll('figure')].map(each => each.offsetTop)"
+    )
+
+    assert len(tops) == 3
+    assert len(set(tops)) == 1
+    assert page.evaluate("document.documentElement.scrollWidth") <= 688
     page.close()
 
 
