@@ -14,7 +14,7 @@ from PIL import Image
 from app.images.heat import Scale
 from app.images.legend import bar_height_of, draw_bar
 from app.images.paint import Shading
-from app.images.text import FAINT, INK, PAPER, Font, fitted, font_of, width_of, write
+from app.images.text import FAINT, INK, PAPER, Font, fitted, font_of, in_two_lines, width_of, write
 
 _BAR_EMS = 22
 """Width of a bar that several tiles share."""
@@ -35,6 +35,7 @@ class Tile:
 
     image: Image.Image
     caption: str = ""
+    """On two lines where one is not enough."""
     note: str = ""
     """Fainter: beside the caption where there is room for both, else below it."""
     bar: ColorBar | None = None
@@ -97,16 +98,15 @@ def arranged(
 def _block(tile: Tile, width: int, font: Font) -> Image.Image:
     """The tile's picture and all its words, in a column of this width."""
     blocks = [tile.image]
-    caption, note = fitted(tile.caption, font, width), fitted(tile.note, font, width)
-    if caption or note:
-        blocks.append(_space(width, round(0.25 * font.em)))
-        line = _line(caption, font, width)
-        is_beside = width_of(caption, font) + font.em + width_of(note, font) <= width
-        if note and is_beside:
-            write(line, (width, line.height / 2), note, font, color=FAINT, anchor="rm")
-        blocks.append(line)
-        if note and not is_beside:
-            blocks.append(_line(note, font, width, color=FAINT))
+    lines, note = in_two_lines(tile.caption, font, width), fitted(tile.note, font, width)
+    words = [_line(line, font, width) for line in lines]
+    is_beside = bool(lines) and width_of(lines[-1], font) + font.em + width_of(note, font) <= width
+    if note and is_beside:
+        write(words[-1], (width, font.line / 2), note, font, color=FAINT, anchor="rm")
+    elif note:
+        words.append(_line(note, font, width, color=FAINT))
+    if words:
+        blocks += [_space(width, round(0.25 * font.em)), *words]
     if tile.bar is not None:
         blocks += [_space(width, round(0.3 * font.em)), _bar(tile.bar, width, font)]
     return _stacked(blocks)

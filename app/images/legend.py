@@ -72,12 +72,13 @@ def draw_bar(
     paper.paste(Image.fromarray(np.broadcast_to(row, (height, width, 3)).copy()), (x, y))
 
     middle = y + height + 0.85 * font.em
-    room = width
     for value, is_end in _ticks(scale):
         position = 0.0 if scale.is_empty else (value - scale.low) / (scale.high - scale.low)
         text = number(value)
         if is_end:
-            text = fitted(_end_of(scale, unit), font, room)
+            # A number that is cut is another number: first the unit goes, then all of it.
+            ends = (_end_of(scale, unit), _end_of(scale, ""))
+            text = next((end for end in ends if width_of(end, font) <= width), "")
         half = width_of(text, font) / 2
         at = x + position * (width - 1)
         centre = min(max(at, x + half), x + width - half)
@@ -100,7 +101,7 @@ def _ticks(scale: Scale) -> list[tuple[float, bool]]:
 
 def _end_of(scale: Scale, unit: str) -> str:
     """The words at the high end."""
-    return f"{'≥ ' if scale.is_clipped else ''}{number(scale.high)} {unit}"
+    return f"{'≥ ' if scale.is_clipped else ''}{number(scale.high)} {unit}".rstrip()
 
 
 def _hits_end(centre: float, half: float, scale: Scale, font: Font, unit: str, x: int, width: int) -> bool:

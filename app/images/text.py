@@ -5,6 +5,7 @@ syllables, Latin, Greek and Cyrillic (fonts/OFL.txt). For a sign that it has not
 """
 
 import math
+from bisect import bisect_left
 from functools import cache
 from importlib.resources import files
 from io import BytesIO
@@ -19,6 +20,8 @@ PAPER = (250, 250, 248)
 _FILE = "NotoSansCJKkr-Regular-subset.otf"
 _SMALLEST, _LARGEST = 12, 96
 """Pixels: what is still read, and what is no longer a caption."""
+_PARTS = " -_./"
+"""After one of these a name may be broken."""
 
 
 class Font(NamedTuple):
@@ -53,19 +56,38 @@ def width_of(text: str, font: Font) -> int:
 
 
 def fitted(text: str, font: Font, width: int) -> str:
-    """One line that is not wider than this, cut with an ellipsis if it must be; control characters are spaces."""
-    text = " ".join("".join(sign if sign.isprintable() else " " for sign in text).split())
+    """One line that is not wider than this, cut in the middle if it must be; control characters are spaces.
+
+    In the middle, since names of classes, layers and files often begin alike and differ at their ends.
+    """
+    text = _in_one_line(text)
     if width_of(text, font) <= width:
         return text
-    low, high = 0, len(text)  # the longest beginning that fits
-    while low < high:
-        middle = (low + high + 1) // 2
-        if width_of(text[:middle].rstrip() + "…", font) <= width:
-            low = middle
-        else:
-            high = middle - 1
-    shorter = text[:low].rstrip() + "…"
+    kept = bisect_left(range(1, len(text)), True, key=lambda size: width_of(_cut(text, size), font) > width)
+    shorter = _cut(text, kept)
     return shorter if width_of(shorter, font) <= width else ""
+
+
+def in_two_lines(text: str, font: Font, width: int) -> list[str]:
+    """As `fitted`, on one line where that is enough, else on two; the first ends where a part of a name does."""
+    text = _in_one_line(text)
+    if width_of(text, font) <= width:
+        return [text] if text else []
+    size = bisect_left(range(1, len(text)), True, key=lambda size: width_of(text[:size], font) > width)
+    at = 1 + max(text.rfind(sign, 0, size) for sign in _PARTS)
+    at = at if at > size / 2 else size  # half a line of paper is more than a word in one piece is worth
+    lines = [text[:at].rstrip(), fitted(text[at:], font, width)]
+    return lines if all(lines) else []
+
+
+def _in_one_line(text: str) -> str:
+    return " ".join("".join(sign if sign.isprintable() else " " for sign in text).split())
+
+
+def _cut(text: str, size: int) -> str:
+    """Its beginning and its end, of together this many signs."""
+    end = size // 2
+    return text[: size - end].rstrip() + "…" + text[len(text) - end :].lstrip()
 
 
 def write(

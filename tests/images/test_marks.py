@@ -15,7 +15,7 @@ from app.domain import Affine
 from app.images.decode import Picture
 from app.images.heat import Scale
 from app.images.overlay import Legend, Region, render_overlay
-from app.images.text import fitted, font_for, font_of, number, signed_number, width_of
+from app.images.text import fitted, font_for, font_of, in_two_lines, number, signed_number, width_of
 
 WIDTH, HEIGHT = 320, 240
 SLOPE = np.tile(np.linspace(0, 4, 8, dtype=np.float32), (6, 1))
@@ -185,19 +185,45 @@ def test_words_of_both_languages_are_in_the_font_that_comes_with_the_package(syl
 def test_a_line_fits_where_it_is_written(text: str, width: int) -> None:
     font = font_of(14)
 
-    line = fitted(text, font, width)
+    lines = in_two_lines(text, font, width)
 
-    assert not line or width_of(line, font) <= width
-    assert line.isprintable()
+    assert len(lines) <= 2
+    for line in (fitted(text, font, width), *lines):
+        assert not line or width_of(line, font) <= width
+        assert line.isprintable()
 
 
-def test_a_cut_line_keeps_its_beginning() -> None:
+def test_a_cut_line_keeps_its_beginning_and_its_end() -> None:
     font = font_of(14)
 
     line = fitted("castrate, seen from the inside of the ham", font, 100)
 
-    assert line.startswith("castrate")
-    assert line.endswith("…")
+    assert line.startswith("cast")
+    assert "…" in line
+    assert line.endswith("ham")
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("boar", ["boar"]),
+        ("", []),
+        ("hind-leg-bruise-grade-3", ["hind-leg-bruise-", "grade-3"]),
+        ("bruise of the hind leg", ["bruise of the hind", "leg"]),
+        ("layer4.2.conv3.weight.bias", ["layer4.2.conv3.", "weight.bias"]),
+        ("haemorrhageandfracture", ["haemorrhageandf", "racture"]),
+    ],
+)
+def test_two_lines_are_parted_where_a_part_of_the_name_ends(text: str, lines: list[str]) -> None:
+    assert in_two_lines(text, font_of(14), 120) == lines
+
+
+def test_what_two_lines_are_too_few_for_keeps_its_end() -> None:
+    first, second = in_two_lines("hind-leg-bruise-with-haemorrhage-and-fracture-grade-3", font_of(14), 120)
+
+    assert first == "hind-leg-bruise-"
+    assert second.startswith("with-")
+    assert second.endswith("grade-3")
 
 
 def test_text_grows_with_the_picture_within_reason() -> None:

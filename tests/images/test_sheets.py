@@ -108,6 +108,29 @@ def test_a_note_that_has_no_room_beside_its_caption_stands_below_it() -> None:
     assert 10 <= long.shape[0] - short.shape[0] <= 30
 
 
+@pytest.mark.parametrize("width", [120, 384])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "hind-leg-bruise-with-haemorrhage-and-fracture-grade-{}",
+        "뒷다리 타박상 출혈 및 골절을 동반한 심각한 손상 등급 {}호",
+    ],
+)
+def test_names_that_differ_only_at_their_ends_are_told_apart(name: str, width: int) -> None:
+    """Thirty grades of one fault, cut to what they have in common, would be one."""
+    columns = [name.format(number) for number in (1, 2)]
+    panels = [Panel(PICTURE, caption=column) for column in columns]
+    style = replace(STYLE, panel_width=width)
+
+    captions = pixels(render_panels(panels, columns=2, style=style))
+    headings = pixels(render_comparison([("", [Panel(PICTURE)] * 2)], models=columns, style=style))
+
+    for drawn in (captions, headings):
+        margin, gap = round(1.5 * max(width // 20, 12)), round(1.1 * max(width // 20, 12))
+        first, second = (drawn[:, start : start + width] for start in (margin, margin + width + gap))
+        assert (first != second).any()
+
+
 def test_a_comparison_has_a_column_for_each_model_and_a_row_for_each_picture() -> None:
     rows = [(f"{name}.jpg", [Panel(PICTURE, heat(1.0), "boar", "98 %"), Panel(PICTURE)]) for name in "abc"]
 
