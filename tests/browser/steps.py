@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
-from playwright.sync_api import ConsoleMessage, Locator, Page, Request
+from playwright.sync_api import ConsoleMessage, Locator, Page, Request, Route
 from support.pictures import picture_file
 
 from app.domain import RegionOfInterest
@@ -24,6 +24,20 @@ DROP = """([files, text]) => {
     const drop = new DragEvent("drop", { dataTransfer: transfer, bubbles: true, cancelable: true });
     document.querySelector("#stage").dispatchEvent(drop);
 }"""
+
+
+def served_as(page: Page, **changes: Any) -> None:
+    """Reload, with the model described otherwise."""
+
+    def described(route: Route) -> None:
+        reply = route.fetch()
+        body = reply.json()
+        body["models"][0] |= changes
+        route.fulfill(response=reply, json=body)
+
+    page.route("**/models", described)
+    page.reload()
+    page.locator("#samples button").first.wait_for()
 
 
 def choose_sample(page: Page, name: str) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from browser.steps import GOLDEN, choose_sample, size_of, verdict, wait_for_answer
+from browser.steps import GOLDEN, choose_sample, served_as, size_of, verdict, wait_for_answer
 from playwright.sync_api import Page, Route, expect
 
 Answers = Callable[..., dict[str, Any]]
@@ -30,20 +30,6 @@ def test_a_sheet_opens_above_the_page_and_closes(
     expect(page.locator("#plain")).to_have_attribute("alt", "The picture first.jpg, as the server read it")
     page.locator(f"#ask-{parameter}").click()
     expect(page.locator("#sheet")).to_be_visible()
-
-
-def served_as(page: Page, **changes: Any) -> None:
-    """Reload, with the model described otherwise."""
-
-    def described(route: Route) -> None:
-        reply = route.fetch()
-        body = reply.json()
-        body["models"][0] |= changes
-        route.fulfill(response=reply, json=body)
-
-    page.route("**/models", described)
-    page.reload()
-    page.locator("#samples button").first.wait_for()
 
 
 def test_a_model_of_one_layer_has_no_depth_to_show(page: Page) -> None:

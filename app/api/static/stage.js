@@ -59,7 +59,7 @@ export function drawStage({ picture, plain, answer, shown, model, strength, colo
 export function drawStrength(strength) {
   element("overlay").style.opacity = element("strength").disabled ? 1 : strength / 100;
   element("strength").value = strength;
-  element("strength").style.setProperty("--at", `${strength}%`);
+  element("evidence").style.setProperty("--at", `${strength}%`);
   setText("strength-number", share(strength / 100));
 }
 

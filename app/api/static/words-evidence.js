@@ -10,8 +10,8 @@ export const EVIDENCE_WORDS = {
   "evidence.for": { en: "for", ko: "근거" },
   "evidence.caption": { en: "Bright = evidence for {class}.", ko: "밝을수록 {class}의 근거가 강합니다." },
   "evidence.caption.signed": {
-    en: "Red = evidence for {class}, blue = against it.",
-    ko: "빨강은 {class}의 근거, 파랑은 반대 근거입니다.",
+    en: "Orange = evidence for {class}, blue = against it.",
+    ko: "주황은 {class}의 근거, 파랑은 반대 근거입니다.",
   },
   "evidence.frame": { en: "The frame is what the network saw.", ko: "네트워크는 테두리 안만 보았습니다." },
   "evidence.whole": { en: "The network saw the whole picture.", ko: "네트워크는 사진 전체를 보았습니다." },
