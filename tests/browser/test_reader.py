@@ -137,6 +137,21 @@ def test_the_focus_is_always_seen(page: Page) -> None:
         assert is_seen, page.evaluate("document.activeElement.outerHTML")
 
 
+def test_arrows_of_the_number_pad_are_no_digits(page: Page) -> None:
+    """With its lock off they scroll."""
+    press = "([key, code]) => document.body.dispatchEvent(new KeyboardEvent('keydown', { key, code, bubbles: true, cancelable: true }))"
+    choose_sample(page, "first.jpg")
+    second = page.locator("#bars button").nth(1)
+    page.keyboard.press("1")
+    expect(page.locator("#bars button").first).to_have_attribute("aria-pressed", "true")
+
+    assert page.evaluate(press, ["ArrowDown", "Numpad2"]), "the scrolling was swallowed"
+    expect(second).to_have_attribute("aria-busy", "false")
+    expect(second).to_have_attribute("aria-pressed", "false")
+    assert not page.evaluate(press, ["2", "Numpad2"])
+    expect(second).to_have_attribute("aria-pressed", "true")
+
+
 def test_single_keys_work_and_can_be_turned_off(page: Page) -> None:
     # Early: Playwright asks the browser for choosers when somebody listens, and waits for no reply (playwright-python #5).
     page.on("filechooser", lambda _: None)

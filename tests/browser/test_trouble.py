@@ -63,6 +63,28 @@ def test_what_is_not_a_file_is_said(page: Page) -> None:
     assert page.locator("#result").is_hidden()
 
 
+@pytest.mark.parametrize("pressed", ["#stage", "#samples button >> nth=2"])
+def test_a_press_that_slips_changes_nothing(page: Page, pressed: str) -> None:
+    """A hand in a glove moves while it presses on the picture or on a sample."""
+    choose_sample(page, "first.jpg")
+    dropped = "new Promise(done => { for (const kind of ['drop', 'mouseup', 'dragend']) addEventListener(kind, done); })"
+    page.evaluate(f"window.released = {dropped}; 0")
+    box = page.locator(pressed).bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + 40, box["y"] + 30)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 55, box["y"] + 20, steps=5)
+    stage = page.locator("#stage").bounding_box()
+    assert stage is not None
+    page.mouse.move(stage["x"] + 90, stage["y"] + 60, steps=5)
+    page.mouse.up()
+    page.evaluate("window.released.then(() => 0)")
+
+    assert page.locator("#problem").is_hidden()
+    assert page.locator("#result").is_visible()
+    expect(page.locator("#plain")).to_have_attribute("alt", "The picture first.jpg, as the server read it")
+
+
 def test_a_lost_network_is_said_and_the_same_picture_tried_again(page: Page) -> None:
     page.context.set_offline(True)
     page.get_by_role("button", name="first.jpg").click()

@@ -2,7 +2,7 @@
 
 import { element } from "./dom.js";
 
-/** @param onFiles called with the files; with none where something else was dropped */
+/** @param onFiles called with the files; with none where something else was dropped that came from elsewhere */
 export function listenForFiles(onFiles) {
   const chooser = element("file");
   chooser.addEventListener("change", () => {
@@ -11,18 +11,22 @@ export function listenForFiles(onFiles) {
     if (files.length) onFiles(files);
   });
 
+  let isOwn = false; // begun on this page: a press on the picture that slipped
+  addEventListener("dragstart", () => (isOwn = true));
+  addEventListener("dragend", () => (isOwn = false));
+
   let depth = 0; // dragenter and dragleave come for every element that is crossed
   const follow = (step) => {
     depth = step === 0 ? 0 : Math.max(0, depth + step);
     document.body.classList.toggle("dragging", depth > 0);
   };
-  addEventListener("dragenter", () => follow(1));
-  addEventListener("dragleave", () => follow(-1));
-  addEventListener("dragover", (event) => event.preventDefault());
+  addEventListener("dragenter", () => isOwn || follow(1));
+  addEventListener("dragleave", () => isOwn || follow(-1));
+  addEventListener("dragover", (event) => isOwn || event.preventDefault());
   addEventListener("drop", (event) => {
     event.preventDefault();
     follow(0);
-    onFiles(filesOf(event.dataTransfer));
+    if (!isOwn) onFiles(filesOf(event.dataTransfer));
   });
   addEventListener("paste", (event) => {
     const files = filesOf(event.clipboardData);
@@ -37,7 +41,10 @@ function filesOf(transfer) {
   return items.map((item) => item.getAsFile()).filter(Boolean);
 }
 
-/** Single keys, by their place on the keyboard: with a Korean input method O types ㅐ. */
+/**
+ * Single keys, by their place on the keyboard: with a Korean input method O types ㅐ. Those of the number pad are
+ * digits only while its lock is on.
+ */
 export function listenForKeys(actions) {
   const help = element("help");
   const enabled = element("keys-enabled");
@@ -68,7 +75,7 @@ export function listenForKeys(actions) {
   addEventListener("keydown", (event) => {
     if (!enabled.checked || document.querySelector("dialog[open]") || event.ctrlKey || event.metaKey || event.altKey) return;
     if (event.target.closest?.("select, textarea, input:not([type=range], [type=file])")) return;
-    const digit = /^(?:Digit|Numpad)([1-9])$/.exec(event.code);
+    const digit = /^Digit([1-9])$/.exec(event.code) ?? /^([1-9])$/.exec(event.key);
     const action = digit ? () => actions.showClass(Number(digit[1]) - 1) : byPlace[event.code] ?? byText[event.key];
     if (!action) return;
     event.preventDefault();
