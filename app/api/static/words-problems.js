@@ -20,6 +20,11 @@ export const PROBLEM_WORDS = {
   },
   "error.invalid_request": { en: "The server did not understand the request", ko: "서버가 요청을 이해하지 못했습니다" },
   "error.invalid_request.hint": { en: "Reload this page and try again.", ko: "화면을 새로 고치고 다시 시도하세요." },
+  "error.malformed_request": { en: "The request was damaged on its way", ko: "요청이 전송 중에 손상되었습니다" },
+  "error.malformed_request.hint": {
+    en: "Is something between this page and the server? Check that the address begins as it should: http or https.",
+    ko: "중간에 다른 장비가 있는지, 주소가 http와 https 중 맞는 것으로 시작하는지 확인하세요.",
+  },
   "error.unknown_model": { en: "This model is no longer here", ko: "이 모델이 더 이상 없습니다" },
   "error.unknown_model.hint": { en: "Choose another model above.", ko: "위에서 다른 모델을 고르세요." },
   "error.unknown_class": { en: "The model has no such class", ko: "모델에 그런 분류가 없습니다" },
