@@ -59,6 +59,17 @@ def wait_for_answer(page: Page, name: str) -> None:
     page.locator("body:not(.working) #result").wait_for()
 
 
+def hold(page: Page, pattern: str) -> list[Route]:
+    """Requests of that pattern reach nobody until the test lets them go on."""
+    held: list[Route] = []
+
+    def keep(route: Route) -> None:
+        held.append(route)
+
+    page.route(pattern, keep)
+    return held
+
+
 def verdict(page: Page) -> str:
     return page.locator("#verdict-label").inner_text()
 

@@ -13,10 +13,12 @@ import pytest
 from browser.steps import (
     GOLDEN,
     KOREAN,
+    Watch,
     bar,
     choose_file,
     choose_sample,
     drop,
+    hold,
     overlay_opacity,
     percent,
     size_of,
@@ -113,6 +115,98 @@ def test_other_colours_are_drawn_anew(page: Page) -> None:
 
     expect(page.locator("#overlay")).not_to_have_attribute("src", first_map or "")
     expect(page.locator("#ramp")).to_have_attribute("data-colours", "cividis")
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_legend_and_command_are_those_of_the_colours_on_the_stage(
+    page: Page, watch: Watch, fails: bool
+) -> None:
+    """While others are on their way, and where they cannot be had."""
+    watch.may_fail = fails
+    choose_sample(page, "first.jpg")
+    held = hold(page, "**/explain?*normalization=signed*")
+
+    with page.expect_request("**/explain?*normalization=signed*"):
+        page.locator("#colours").select_option("signed")
+
+    expect(page.locator("#ramp")).to_have_attribute("data-colours", "inferno")
+    expect(page.locator("#caption")).to_contain_text("Bright = evidence")
+    expect(page.locator("#curl")).to_contain_text("colormap=inferno")
+    if fails:
+        held[0].abort()
+        page.locator("#problem").wait_for()
+    else:
+        held[0].continue_()
+    expect(page.locator("#ramp")).to_have_attribute("data-colours", "inferno" if fails else "signed")
+    expect(page.locator("#caption")).to_contain_text("Bright =" if fails else "Red =")
+
+
+def test_colours_chosen_while_a_picture_is_under_way_are_drawn(page: Page) -> None:
+    choose_sample(page, "first.jpg")
+    held = hold(page, "**/explain?*colormap=inferno*")
+    with page.expect_request("**/explain?*colormap=inferno*"):
+        page.get_by_role("button", name="third.jpg").click()
+
+    page.locator("#colours").select_option("signed")
+    with page.expect_request("**/explain?*normalization=signed*"):
+        held[0].continue_()
+
+    expect(page.locator("#caption")).to_contain_text("Red =")
+    expect(page.locator("#ramp")).to_have_attribute("data-colours", "signed")
+
+
+def test_a_bare_jpeg_is_sent_once_and_any_other_picture_as_the_server_read_it(page: Page) -> None:
+    """A browser would turn this one by its EXIF tag, which the model's manifest says to ignore."""
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url) if "/explain?" in request.url else None)
+
+    choose_file(page, "bare.jpg", picture_file(5, width=300, height=200))
+    wait_for_answer(page, "bare.jpg")
+    assert len(asked) == 1
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    choose_file(page, "turned.jpg", picture_file(6, width=320, height=180, exif=exif.tobytes()))
+    wait_for_answer(page, "turned.jpg")
+
+    assert len(asked) == 3
+    assert size_of(page.locator("#plain")) == [320, 180]
+
+
+def test_the_score_is_the_sum_that_is_written(page: Page) -> None:
+    """Each number rounded by itself, this would read -0.57 = -0.12 + -0.44."""
+
+    def rounded(route: Route) -> None:
+        reply = route.fetch()
+        body = reply.json()
+        body["explanation"]["target"]["logit"] = -0.566
+        body["explanation"]["grid"] |= {"bias": -0.124, "values": [[-0.442]], "shape": [1, 1]}
+        route.fulfill(response=reply, json=body)
+
+    page.route("**/explain?*top_k=*", rounded)  # not the plain picture
+    choose_sample(page, "first.jpg")
+
+    written = "-0.57 = bias -0.12 + mean evidence -0.45".replace("-", "\N{MINUS SIGN}")
+    expect(page.locator("#facts")).to_contain_text(written)
+
+
+def test_a_tenth_bar_has_no_key(page: Page) -> None:
+    """Nine keys are all there are."""
+
+    def ten(route: Route) -> None:
+        reply = route.fetch()
+        body = reply.json()
+        body["top_k"] += [
+            {"class": f"more-{at}", "class_index": at, "probability": 0.0, "logit": -9.0}
+            for at in range(3, 10)
+        ]
+        route.fulfill(response=reply, json=body)
+
+    page.route("**/explain?*top_k=*", ten)  # not the plain picture
+    choose_sample(page, "first.jpg")
+
+    expect(page.locator("#bars kbd").nth(8)).to_have_text("9")
+    expect(page.locator("#bars kbd").nth(8)).to_be_visible()
+    expect(page.locator("#bars kbd").nth(9)).to_be_hidden()
 
 
 def test_a_tiff_is_seen_though_browsers_show_none(page: Page) -> None:

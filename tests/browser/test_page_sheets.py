@@ -4,8 +4,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from browser.steps import GOLDEN, choose_sample, served_as, size_of, verdict, wait_for_answer
+from browser.steps import GOLDEN, choose_file, choose_sample, served_as, size_of, verdict, wait_for_answer
 from playwright.sync_api import Page, Route, expect
+from support.pictures import picture_file
 
 Answers = Callable[..., dict[str, Any]]
 
@@ -56,6 +57,17 @@ def test_a_model_without_evidence_still_answers(page: Page, answer_for: Answers)
     expect(page.locator("#curl")).to_contain_text("/predict?")
     assert size_of(page.locator("#plain")) == [320, 240]
     assert not any("/explain" in address for address in asked)
+
+
+def test_a_file_that_no_browser_shows_is_said_where_the_server_draws_none(page: Page) -> None:
+    """No broken picture stands in its place."""
+    served_as(page, evidence="none", methods=[], layers=[])
+
+    choose_file(page, "camera.tif", picture_file(5, "TIFF"))
+
+    expect(page.locator("#result")).to_be_visible()
+    expect(page.locator("#caption")).to_contain_text("This browser cannot show this kind of file")
+    assert page.locator("#plain").is_hidden()
 
 
 def test_a_class_is_not_asked_for_while_a_picture_is_under_way(page: Page) -> None:

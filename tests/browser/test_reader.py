@@ -89,6 +89,52 @@ def test_the_language_is_changed_and_remembered(page: Page) -> None:
     expect(page.locator("#choose")).to_have_text("Choose a picture")
 
 
+def test_every_gap_in_the_words_is_filled(page: Page) -> None:
+    """Also in what only screen readers say."""
+    choose_sample(page, "first.jpg")
+
+    for language in ("한국어", "EN"):
+        page.get_by_role("button", name=language, exact=True).click()
+        assert PLACEHOLDER.findall(page.locator("body").evaluate("body => body.outerHTML")) == []
+
+
+def test_the_spoken_answer_follows_the_language_without_being_said_again(page: Page) -> None:
+    choose_sample(page, "first.jpg")
+
+    live = page.evaluate(
+        "document.querySelector('[data-language=ko]').click(), document.querySelector('#spoken').ariaLive"
+    )
+
+    assert live == "off"
+    expect(page.locator("#spoken")).to_contain_text("판정")
+    expect(page.locator("#spoken")).to_have_attribute("aria-live", "polite")
+
+
+def test_old_browsers_tell_screen_readers_as_much(page: Page) -> None:
+    """Firefox before 119 has no properties for ARIA attributes."""
+    page.add_init_script(
+        "for (const name of ['ariaPressed', 'ariaBusy', 'ariaLabel', 'ariaHidden', 'ariaLive']) delete Element.prototype[name];"
+    )
+    page.reload()
+    choose_sample(page, "first.jpg")
+
+    for pressed in ("#languages", "#samples", "#bars", "#evidence"):
+        assert page.locator(f"{pressed} [aria-pressed='true']").count() == 1, pressed
+    expect(page.locator("#samples button").first).to_have_attribute("aria-label", "Sample first.jpg")
+    assert page.locator("#bars kbd[aria-hidden='true']").count() == len(KOREAN)
+
+
+def test_the_footers_links_leave_the_answer_where_it_is(page: Page) -> None:
+    choose_sample(page, "first.jpg")
+
+    for link in page.locator("footer a").all():
+        with page.context.expect_page() as opened:
+            link.click()
+        opened.value.close()
+
+    assert page.locator("#result").is_visible()
+
+
 def test_a_language_without_words_falls_back_to_english(open_page: Pages) -> None:
     page = open_page("fi-FI")
 

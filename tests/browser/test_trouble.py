@@ -54,13 +54,16 @@ def test_a_file_over_the_limit_is_refused_by_name(page: Page) -> None:
     assert "huge.bmp" in text
 
 
-def test_what_is_not_a_file_is_said(page: Page) -> None:
+def test_what_is_not_a_file_is_said_and_the_answer_stays(page: Page) -> None:
     choose_sample(page, "first.jpg")
 
     drop(page, text="https://example.org/picture.jpg")
 
-    assert "That was not a file" in problem(page)
-    assert page.locator("#result").is_hidden()
+    text = problem(page)
+    assert "That was not a file" in text
+    assert "first.jpg" not in text
+    assert page.locator("#result").is_visible()
+    assert page.locator("#plain").is_visible()
 
 
 @pytest.mark.parametrize("pressed", ["#stage", "#samples button >> nth=2"])

@@ -1,11 +1,13 @@
 // Draws the answer: verdict, a bar per class, times, facts, the command, and problems.
 
-import { element, make, setText, show } from "./dom.js";
+import { element, make, setAria, setText, show } from "./dom.js";
 import { fullLabel, labelOf, milliseconds, percent, share, shortDigest, signed } from "./format.js";
+import { isStillServed } from "./models.js";
 import { knows, say } from "./words.js";
 
 const STAGES = ["decode", "preprocess", "queue", "inference", "render"];
 const MOST_BARS = 10;
+const MOST_KEYS = 9;
 
 /** How many classes to ask for, so that every bar has its number. */
 export function barCount(model) {
@@ -20,8 +22,9 @@ export function classesInOrder(model, answer) {
   return scores;
 }
 
-/** @param {{answer, shown, model, wanted}} state wanted: class whose evidence was asked for */
-export function drawAnswer({ answer, shown, model, wanted }) {
+/** @param {{answer, shown, answeredBy, wanted}} state wanted: class whose evidence was asked for */
+export function drawAnswer(state) {
+  const { answer, shown, answeredBy: model, wanted } = state;
   show("result", Boolean(answer));
   if (!answer) return;
   const { label, name } = labelOf(model, answer.class);
@@ -29,6 +32,7 @@ export function drawAnswer({ answer, shown, model, wanted }) {
   setText("verdict-name", name);
   setText("verdict-probability", percent(answer.probability));
   drawBars(classesInOrder(model, answer), model, shown.explanation.target.class, wanted);
+  for (const button of element("bars").querySelectorAll("button")) button.disabled = !isStillServed(state);
   drawWarnings([...new Set([...answer.warnings, ...(model.warnings ?? [])])]);
   drawTimes(shown.timings_ms);
   drawFacts(shown, model);
@@ -43,21 +47,24 @@ function drawBars(scores, model, shownClass, wanted) {
     const [key, label, number, track] = button.children;
     const { label: text, name } = labelOf(model, score.class);
     const probability = percent(score.probability);
-    key.textContent = place < 9 ? place + 1 : "";
+    key.textContent = place + 1;
+    key.style.visibility = place < MOST_KEYS ? "" : "hidden"; // it keeps its place, so that names are in one line
     label.replaceChildren(text, ...(name ? [make("small", "", name)] : []));
     number.textContent = probability;
     track.firstChild.style.width = `${score.probability * 100}%`;
     button.dataset.class = score.class;
-    button.ariaPressed = String(score.class === shownClass);
-    button.ariaBusy = String(score.class === wanted && wanted !== shownClass);
-    button.ariaLabel = say("answer.class", { class: fullLabel(model, score.class), probability });
+    setAria(button, {
+      pressed: score.class === shownClass,
+      busy: score.class === wanted && wanted !== shownClass,
+      label: say("answer.class", { class: fullLabel(model, score.class), probability }),
+    });
   });
 }
 
 function newBar() {
   const track = make("span", "track", make("span", "fill"));
   const key = make("kbd", "");
-  key.ariaHidden = "true";
+  setAria(key, { hidden: true });
   const button = make("button", "bar", key, make("span", "name"), make("span", "number"), track);
   button.type = "button";
   return button;
@@ -100,7 +107,7 @@ function drawFacts(shown, model) {
     batch: String(shown.batch_size),
     map: cells.length ? say("fact.map.cells", { columns, rows, share: share(positive_fraction) }) : "",
     expected: inside === null ? "" : say("fact.expected.share", { share: share(inside) }),
-    sum: explanation.exact ? sumRule(explanation.target.logit, bias, cells) : "",
+    sum: explanation.exact ? sumRule(explanation.target.logit, bias) : "",
     request: shown.id,
   };
   const nodes = Object.entries(facts).flatMap(([fact, value]) =>
@@ -109,20 +116,21 @@ function drawFacts(shown, model) {
   element("facts").replaceChildren(...nodes);
 }
 
-function sumRule(logit, bias, cells) {
-  const mean = cells.reduce((sum, value) => sum + value, 0) / cells.length;
+/** The mean evidence is what is left of the two as they are written; rounded by itself, the sum would look wrong. */
+function sumRule(logit, bias) {
+  const mean = Number(logit.toFixed(2)) - Number(bias.toFixed(2));
   return say("fact.sum.rule", { logit: signed(logit), bias: signed(bias), mean: signed(mean) });
 }
 
 /** What went wrong, in the reader's language by its code, with the server's own words beneath. */
-export function drawProblem({ problem, picture }) {
+export function drawProblem({ problem }) {
   show("problem", Boolean(problem));
   if (!problem) return;
   const code = knows(`error.${problem.code}`) ? problem.code : "unexpected";
   setText("problem-title", say(`error.${code}`));
   setText("problem-hint", say(`error.${code}.hint`));
-  setText("problem-name", picture?.name ?? "");
-  show("problem-name", Boolean(picture));
+  setText("problem-name", problem.about);
+  show("problem-name", Boolean(problem.about));
   setText("problem-detail", problem.detail);
   setText("problem-id", problem.id ? say("answer.id", { id: problem.id }) : "");
   show("problem-detail", Boolean(problem.detail));

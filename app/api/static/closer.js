@@ -1,7 +1,8 @@
 // Draws what the evidence says in words, the buttons for closer looks, and what covering the region did.
 
-import { element, make, setText, show } from "./dom.js";
+import { element, make, setAria, setText, show } from "./dom.js";
 import { labelOf, percent } from "./format.js";
+import { isStillServed } from "./models.js";
 import { currentLanguage, say } from "./words.js";
 
 const LOOKS = ["check", "layers", "classes"];
@@ -15,12 +16,12 @@ export function sentenceOf({ shown, checks }) {
 }
 
 /** What the check means, in a few words; "" where no place was there to be covered. */
-export function verdictOf({ shown, checks, model }) {
+export function verdictOf({ shown, checks, answeredBy }) {
   const name = shown.explanation.target.class;
   const cover = checks.get(name)?.check?.cover;
   if (!cover) return "";
   const isAlone = cover.verdict === "lowers" && cover.random_overlap > MAX_OVERLAP;
-  return say(`check.verdict.${cover.verdict}${isAlone ? ".alone" : ""}`, { class: labelOf(model, name).label });
+  return say(`check.verdict.${cover.verdict}${isAlone ? ".alone" : ""}`, { class: labelOf(answeredBy, name).label });
 }
 
 /** Whether a place stands out that could be covered. */
@@ -28,9 +29,9 @@ export function canCover({ shown }) {
   return shown.explanation.regions.regions.length > 0;
 }
 
-/** @param {{shown, checks, closer, model}} state closer: which look is under way */
+/** @param {{shown, checks, closer, answeredBy}} state closer: which look is under way */
 export function drawCloser(state) {
-  const { shown, closer, model, checks } = state;
+  const { shown, closer, answeredBy: model, checks } = state;
   if (!shown) return;
   const name = shown.explanation.target.class;
   const hasEvidence = shown.explanation.evidence !== "none";
@@ -39,9 +40,11 @@ export function drawCloser(state) {
   show("closer", hasEvidence);
   show("ask-layers", hasEvidence && (model.layers?.length ?? 0) > 1);
   show("ask-classes", hasEvidence && (model.classes?.length ?? 0) > 1);
-  element("ask-check").disabled = !canCover(state);
-  element("ask-check").ariaPressed = String(checks.has(name));
-  for (const look of LOOKS) element(`ask-${look}`).ariaBusy = String(look === closer);
+  for (const look of LOOKS) {
+    element(`ask-${look}`).disabled = !isStillServed(state) || (look === "check" && !canCover(state));
+    setAria(element(`ask-${look}`), { busy: look === closer });
+  }
+  setAria(element("ask-check"), { pressed: checks.has(name) });
   drawCover(checks.get(name)?.check?.cover, verdictOf(state));
 }
 

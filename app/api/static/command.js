@@ -5,9 +5,9 @@ import { say } from "./words.js";
 
 /** The request as a command; a sample is fetched first. */
 export function asCurl(picture, address) {
-  const send = `curl --data-binary @${quote(picture.name)} ${quote(location.origin + address, true)}`;
+  const send = `curl --data-binary @${quote(picture.name)} ${quote(absolute(address), true)}`;
   if (!picture.address) return send;
-  return `curl -o ${quote(picture.name)} ${quote(location.origin + picture.address, true)}\n${send}`;
+  return `curl -o ${quote(picture.name)} ${quote(absolute(picture.address), true)}\n${send}`;
 }
 
 export async function copyCommand() {
@@ -22,6 +22,8 @@ export async function copyCommand() {
   setText("copy", say(word));
   setTimeout(() => setText("copy", say("curl.copy")), 2000);
 }
+
+const absolute = (address) => new URL(address, document.baseURI).href;
 
 function quote(text, always = false) {
   return !always && /^[\w.-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;

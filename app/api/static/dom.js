@@ -12,6 +12,11 @@ export function make(tag, className, ...children) {
   return node;
 }
 
+/** aria-… of a node. By attribute: Firefox before 119 has no properties such as ariaPressed. */
+export function setAria(node, values) {
+  for (const [name, value] of Object.entries(values)) node.setAttribute(`aria-${name}`, value);
+}
+
 export function show(id, isShown) {
   element(id).hidden = !isShown;
 }

@@ -5,7 +5,7 @@ import { drawCloser } from "./closer.js";
 import { asCurl } from "./command.js";
 import { element, setText, show } from "./dom.js";
 import { drawMarks } from "./marks.js";
-import { drawModels } from "./models.js";
+import { drawModels, drawOutdated } from "./models.js";
 import { shownQuery } from "./query.js";
 import { drawSamples } from "./samples.js";
 import { addressOf } from "./server.js";
@@ -14,24 +14,34 @@ import { state } from "./state.js";
 import { say } from "./words.js";
 
 export function draw() {
-  document.body.classList.toggle("working", state.isBusy);
+  // Faint is an answer that stands for another picture than the one that is under way.
+  document.body.classList.toggle("working", state.isBusy && state.picture !== state.subject);
   drawModels(state);
   drawSamples(state);
   drawStage(state);
   drawMarks(state);
   drawAnswer(state);
+  drawOutdated(state);
   drawCloser(state);
   drawCommand();
   drawProblem(state);
   show("several", Boolean(state.several));
   setText("several", state.several ? say("choose.several", { name: state.several }) : "");
-  show("busy", state.isBusy);
-  setText("busy", state.isBusy ? say("choose.busy", { name: state.picture.name }) : "");
+  setText("spoken", state.spoken?.(state) ?? "");
+  drawBusy(state);
+}
+
+function drawBusy({ isBusy, isSlow, waitS, picture }) {
+  const isUnderWay = isBusy || isSlow || waitS > 0;
+  const text = waitS > 0 ? say("busy.wait", { seconds: waitS }) : say("busy.work", { name: picture?.name });
+  show("busy", isUnderWay);
+  setText("busy-text", isUnderWay ? text : "");
+  show("stop", isSlow);
 }
 
 /** What is seen, as a command; its overlay is as the slider has it. */
 export function drawCommand() {
-  if (state.shown) setText("curl", asCurl(state.picture, addressOf(state.model, shownQuery())));
+  if (state.shown) setText("curl", asCurl(state.subject, addressOf(state.answeredBy, shownQuery())));
 }
 
 /** To wherever it is needed: a reader who scrolled would not see what came. */

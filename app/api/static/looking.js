@@ -1,41 +1,44 @@
-// What is asked about a picture: its class, the evidence for another, closer looks. One thing at a time: what is
-// asked for next gives up what was under way.
+// What is asked about a picture: its class, the evidence for another, closer looks.
 
 import { canCover } from "./closer.js";
 import { bringIntoView, draw } from "./draw.js";
-import { element, setText } from "./dom.js";
+import { element } from "./dom.js";
 import { fileName } from "./format.js";
+import { canShow } from "./local.js";
+import { isStillServed, keyOf } from "./models.js";
 import { mapQuery, sheetQuery } from "./query.js";
 import { explain, fetchSample, plainPicture, Problem } from "./server.js";
 import { closeSheet, openSheet } from "./sheet.js";
 import { spokenAnswer, spokenCheck, spokenEvidence } from "./spoken.js";
 import { forget, shownClass, state } from "./state.js";
 import { watchModels } from "./watch.js";
-
-let work = new AbortController();
+import { attempt, begin } from "./work.js";
 
 /** Classify one picture. */
 async function look(picture, load = async () => picture.blob) {
   closeSheet();
   const { signal } = begin({ picture, isBusy: true });
-  await attempt(signal, () => look(picture, load), async () => {
-    picture.blob = await load(signal);
+  const isDone = await attempt(signal, () => look(picture, load), async () => {
+    picture.blob ??= await load(signal);
     check(picture);
-    const answer = await explain(picture, state.model, mapQuery(), signal);
-    const plain = URL.createObjectURL(await plainPicture(picture, state.model, signal));
-    if (signal.aborted) return URL.revokeObjectURL(plain);
+    const model = state.model;
+    const answer = await fetchMap(picture, model, mapQuery(model), signal);
+    const answeredBy = await describedAnew(model, answer);
+    if (signal.aborted) return;
     forget();
-    Object.assign(state, { plain, answer, shown: answer, replies: new Map([[answer.class, answer]]) });
-    setText("spoken", spokenAnswer(state));
+    const replies = new Map([[answer.class, answer]]);
+    Object.assign(state, { answer, answeredBy, subject: picture, shown: answer, spoken: spokenAnswer, replies });
+    // The answer stands also where the picture beneath the map cannot be had.
+    await attempt(signal, () => showEvidenceFor(shownClass()), () => fetchPlain(signal));
   }, forget);
+  if (isDone) recolour();
 }
 
 export function lookAtFiles(files) {
   if (files.length === 0) {
-    forget();
-    begin({ picture: null });
-    state.problem = new Problem("not_a_file");
-    return draw();
+    Object.assign(state, { problem: new Problem("not_a_file"), retry: null });
+    draw();
+    return bringIntoView("problem");
   }
   look({ name: files[0].name || "picture", blob: files[0] });
   if (files.length > 1) state.several = files[0].name;
@@ -65,13 +68,21 @@ export async function showEvidenceFor(className) {
   const known = state.replies.get(className);
   const { signal } = begin({ wanted: className });
   await attempt(signal, () => showEvidenceFor(className), async () => {
-    const query = mapQuery({ target: className });
-    const reply = known ?? (await explain(state.picture, state.model, query, signal));
-    if (signal.aborted) return;
+    const isKnown = known?.colours === state.colours;
+    const reply = isKnown ? known : await fetchMore(mapQuery(state.answeredBy, { target: className }), signal);
+    if (signal.aborted || !reply) return;
     state.replies.set(className, reply);
-    state.shown = reply;
-    setText("spoken", spokenEvidence(state));
+    Object.assign(state, { shown: reply, spoken: spokenEvidence });
+    if (!state.plain) await fetchPlain(signal);
   });
+}
+
+/** Draw the map anew where the reader chose other colours than it has. */
+export function recolour() {
+  if (!state.shown || state.shown.colours === state.colours) return;
+  const className = state.wanted ?? shownClass();
+  state.wanted = null; // what is under way has the other colours
+  showEvidenceFor(className);
 }
 
 /** Ask whether the network needs the strongest region; asked again, put the check away. */
@@ -82,12 +93,12 @@ export async function checkByCovering() {
   const { signal } = begin({ closer: isShown ? null : "check" });
   if (isShown) return;
   await attempt(signal, checkByCovering, async () => {
-    const reply = await explain(state.picture, state.model, mapQuery({ target, check: "cover" }), signal);
-    if (signal.aborted) return;
+    const reply = await fetchMore(mapQuery(state.answeredBy, { target, check: "cover" }), signal);
+    if (signal.aborted || !reply) return;
     state.checks.set(target, reply.explanation);
+    state.spoken = spokenCheck;
     draw();
     bringIntoView("cover");
-    setText("spoken", spokenCheck(state));
   });
 }
 
@@ -96,41 +107,45 @@ export async function showSheet(kind) {
   if (!canAsk() || element(`ask-${kind}`).hidden || state.closer === kind) return;
   const { signal } = begin({ closer: kind });
   await attempt(signal, () => showSheet(kind), async () => {
-    const reply = await explain(state.picture, state.model, sheetQuery(kind), signal);
-    if (!signal.aborted) openSheet(kind, reply, state.model);
+    const reply = await fetchMore(sheetQuery(kind), signal);
+    if (!signal.aborted && reply) openSheet(kind, reply, state.answeredBy);
   });
 }
 
-/** While a picture is under way, the answer on the page is still another's. */
+/**
+ * While a picture is under way, the answer on the page is still another's; and no model is asked about the answer
+ * of another.
+ */
 function canAsk() {
-  return Boolean(state.answer) && !state.isBusy;
+  return Boolean(state.answer) && !state.isBusy && isStillServed(state);
 }
 
-function begin(changes) {
-  work.abort();
-  work = new AbortController();
-  const nothing = { problem: null, retry: null, several: null, wanted: null, closer: null, isBusy: false };
-  Object.assign(state, nothing, changes);
-  draw();
-  return work;
+/** A reply, with the colours of its map. */
+async function fetchMap(picture, model, query, signal) {
+  const { colours } = state; // before the reader changes them
+  return { ...(await explain(picture, model, query, signal)), colours };
 }
 
-async function attempt(signal, again, action, onFailure = () => {}) {
-  try {
-    await action();
-  } catch (error) {
-    if (signal.aborted || error.name === "AbortError") return;
-    if (!(error instanceof Problem)) throw error;
-    onFailure();
-    Object.assign(state, { problem: error, retry: again });
-    if (error.isPassing) watchModels(); // what is told of the server is out of date
-  } finally {
-    if (!signal.aborted) {
-      Object.assign(state, { isBusy: false, wanted: null, closer: null });
-      draw();
-      if (state.problem) bringIntoView("problem");
-    }
-  }
+/** The reply to a further question about the answer; null where another model than the answer's would give it. */
+async function fetchMore(query, signal) {
+  const reply = await fetchMap(state.subject, state.answeredBy, query, signal);
+  if (reply.model.digest === state.answer.model.digest) return reply;
+  await watchModels(); // then the page knows, and says so
+  return null;
+}
+
+/** The model as it is now, if it was replaced since the page last heard of it. */
+async function describedAnew(model, answer) {
+  if (answer.model.digest === model.digest) return model;
+  await watchModels();
+  return state.models.find((one) => keyOf(one) === keyOf(model)) ?? model;
+}
+
+/** What the map is laid over; a browser may be unable to show it. */
+async function fetchPlain(signal) {
+  const plain = URL.createObjectURL(await plainPicture(state.subject, state.answeredBy, signal));
+  if ((await canShow(plain)) && !signal.aborted) state.plain = plain;
+  else URL.revokeObjectURL(plain);
 }
 
 function check({ blob }) {

@@ -1,6 +1,6 @@
 // Draws boxes above the picture, in its own pixels: an SVG that is laid over it and scales with it.
 
-import { element } from "./dom.js";
+import { element, setAria } from "./dom.js";
 import { share } from "./format.js";
 import { say } from "./words.js";
 
@@ -12,7 +12,7 @@ const LINE_EM = 1.5; // height of a label, with the gap to its box
 /** @param {{shown, hasMarks}} state the boxes of the map on the stage, and whether the reader wants them */
 export function drawMarks({ shown, hasMarks }) {
   const marks = element("marks");
-  element("marks-toggle").ariaPressed = String(hasMarks);
+  setAria(element("marks-toggle"), { pressed: hasMarks });
   marks.replaceChildren();
   marks.toggleAttribute("hidden", !shown || !hasMarks);
   if (!shown || !hasMarks) return;

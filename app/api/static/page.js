@@ -1,29 +1,34 @@
 // The page: listens to its reader and remembers the reader's habits.
 
 import { copyCommand } from "./command.js";
-import { element, sayAll } from "./dom.js";
+import { element, sayAll, setAria } from "./dom.js";
 import { draw, drawCommand } from "./draw.js";
 import { listenForFiles, listenForKeys } from "./input.js";
 import {
-  checkByCovering, lookAgain, lookAtFiles, lookAtSample, showEvidenceFor, showSheet, stepSample,
+  checkByCovering, lookAgain, lookAtFiles, lookAtSample, recolour, showEvidenceFor, showSheet, stepSample,
 } from "./looking.js";
 import { drawMarks, placeLabels } from "./marks.js";
 import { pick } from "./models.js";
 import { drawColours, drawStrength } from "./stage.js";
-import { remember, remembered, shownClass, state, USUAL_STRENGTH } from "./state.js";
+import { remember, remembered, state, USUAL_STRENGTH } from "./state.js";
 import { watchModels } from "./watch.js";
+import { stop } from "./work.js";
 import { currentLanguage, LANGUAGES, say, speak } from "./words.js";
+
+const QUIET_MS = 500;
 
 function useLanguage(wanted) {
   document.documentElement.lang = speak(wanted);
   document.title = say("page.title");
   sayAll();
   for (const button of document.querySelectorAll("[data-language]")) {
-    button.ariaPressed = String(button.dataset.language === currentLanguage());
+    setAria(button, { pressed: button.dataset.language === currentLanguage() });
   }
-  element("samples").ariaLabel = say("choose.samples");
+  setAria(element("samples"), { label: say("choose.samples") });
   drawColours(state.colours);
+  setAria(element("spoken"), { live: "off" }); // it was heard already, in the other language
   draw();
+  setTimeout(() => setAria(element("spoken"), { live: "polite" }), QUIET_MS);
 }
 
 function chooseLanguage(wanted) {
@@ -47,15 +52,19 @@ function toggleMarks() {
 function chooseColours(colours) {
   state.colours = colours;
   remember("colours", colours);
-  state.replies.clear();
-  state.wanted = null;
-  if (state.shown) showEvidenceFor(shownClass());
+  recolour();
 }
 
 function chooseModel(key) {
   state.chosen = key;
   state.model = pick(state.models, key);
   lookAgain();
+}
+
+/** A button that goes away when it is pressed would take the focus with it. */
+function leaveTo(id, action) {
+  element(id).focus({ preventScroll: true });
+  action();
 }
 
 /** Whichever button inside is pressed. */
@@ -69,7 +78,9 @@ function whenPressed(id, action) {
 element("strength").addEventListener("input", (event) => setStrength(Number(event.target.value)));
 element("colours").addEventListener("change", (event) => chooseColours(event.target.value));
 element("model").addEventListener("change", (event) => chooseModel(event.target.value));
-whenPressed("retry", () => state.retry?.());
+whenPressed("retry", () => leaveTo("answer", () => state.retry?.()));
+whenPressed("stop", () => leaveTo("answer", stop));
+whenPressed("look-again", () => leaveTo("answer", lookAgain));
 whenPressed("copy", copyCommand);
 whenPressed("marks-toggle", toggleMarks);
 whenPressed("ask-check", checkByCovering);
@@ -97,5 +108,6 @@ listenForKeys({
 });
 
 const preferred = [remembered("language"), ...navigator.languages.map((tag) => tag.split("-")[0])];
+for (const node of document.querySelectorAll("[data-scripted]")) node.hidden = false; // now they do something
 useLanguage(preferred.find((tag) => tag in LANGUAGES) ?? "en");
 watchModels();

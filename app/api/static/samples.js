@@ -1,6 +1,6 @@
 // Draws the model's golden images as buttons.
 
-import { element, make } from "./dom.js";
+import { element, make, setAria } from "./dom.js";
 import { fileName } from "./format.js";
 import { say } from "./words.js";
 
@@ -12,8 +12,10 @@ export function drawSamples({ model, picture }) {
     list.replaceChildren(...addresses.map((address) => make("li", "", newSample(address))));
   }
   for (const { firstChild: button } of list.children) {
-    button.ariaPressed = String(button.dataset.address === picture?.address);
-    button.ariaLabel = say("choose.sample", { name: fileName(button.dataset.address) });
+    setAria(button, {
+      pressed: button.dataset.address === picture?.address,
+      label: say("choose.sample", { name: fileName(button.dataset.address) }),
+    });
   }
 }
 
@@ -21,6 +23,7 @@ function newSample(address) {
   const image = make("img", "");
   image.alt = "";
   image.loading = "lazy";
+  image.draggable = false; // or a press that slips would be no press
   // Browsers show no TIFF; its name is enough.
   image.addEventListener("error", () => image.remove());
   image.src = address;

@@ -6,14 +6,13 @@ import { caption } from "./stage.js";
 import { say } from "./words.js";
 
 export function spokenAnswer(state) {
-  const { answer, model } = state;
+  const { answer, answeredBy: model } = state;
   const said = { class: fullLabel(model, answer.class), probability: percent(answer.probability) };
   return `${say("answer.spoken", said)} ${spokenEvidence(state)}`;
 }
 
 export function spokenEvidence(state) {
-  const { shown, answer, model, colours } = state;
-  return `${sentenceOf(state)} ${caption(shown, answer, model, colours)}`.trim();
+  return `${sentenceOf(state)} ${caption(state)}`.trim();
 }
 
 export function spokenCheck(state) {

@@ -2,6 +2,7 @@
 
 import { element, setText, show } from "./dom.js";
 import { fullLabel, percent, share } from "./format.js";
+import { isStillServed } from "./models.js";
 import { dataAddress } from "./server.js";
 import { say } from "./words.js";
 
@@ -23,29 +24,29 @@ export function drawColours(chosen) {
   element("colours").replaceChildren(...options);
 }
 
-/** @param {{picture, plain, shown, model, strength, colours}} state plain: address of the picture without a map */
-export function drawStage({ picture, plain, answer, shown, model, strength, colours }) {
-  const isEmpty = !plain;
+/** @param {{subject, plain, answer, shown, answeredBy, strength}} state plain: address of the picture without a map */
+export function drawStage(state) {
+  const { subject, plain, answer, shown, answeredBy: model, strength } = state;
+  const isEmpty = !plain && !shown?.cam;
   element("stage").classList.toggle("empty", isEmpty);
   show("drop", isEmpty);
-  show("plain", !isEmpty);
+  show("plain", Boolean(plain));
   show("chip", !isEmpty);
-  show("evidence", !isEmpty && Boolean(shown));
-  if (isEmpty || !shown) {
-    show("overlay", false);
-    return;
-  }
+  show("evidence", Boolean(shown));
+  show("overlay", Boolean(shown?.cam));
+  if (!shown) return;
   const target = fullLabel(model, shown.explanation.target.class);
-  const hasMap = mapIsDrawn(shown, colours);
+  const { colours } = shown;
+  const hasMap = mapIsDrawn(shown);
   setText("chip", `${fullLabel(model, answer.class)}  ${percent(answer.probability)}`);
-  replaceSource("plain", plain);
-  element("plain").alt = say("evidence.picture", { name: picture.name });
-  show("overlay", Boolean(shown.cam));
+  if (plain) replaceSource("plain", plain);
+  element("plain").alt = say("evidence.picture", { name: subject.name });
   if (shown.cam) replaceSource("overlay", dataAddress(shown.cam));
   element("overlay").alt = say("evidence.overlay", { class: target });
   element("evidence").classList.toggle("silent", !hasMap);
-  element("strength").disabled = !hasMap;
-  setText("caption", caption(shown, answer, model, colours));
+  element("strength").disabled = !hasMap || !plain; // without the picture beneath, nothing shows through
+  element("colours").disabled = !isStillServed(state);
+  setText("caption", `${caption(state)} ${isEmpty ? say("evidence.unseen") : ""}`.trim());
   setText("legend-low", say(colours === "signed" ? "evidence.against" : "evidence.little"));
   setText("legend-high", say(colours === "signed" ? "evidence.for" : "evidence.strong"));
   element("ramp").dataset.colours = colours;
@@ -64,8 +65,8 @@ export function drawStrength(strength) {
 }
 
 /** What the colours mean, in plain words. */
-export function caption(shown, answer, model, colours) {
-  const { explanation, image } = shown;
+export function caption({ shown, answer, answeredBy: model }) {
+  const { explanation, image, colours } = shown;
   const { grid, target, geometry } = explanation;
   const named = { class: fullLabel(model, target.class) };
   if (explanation.evidence === "none") return say("evidence.impossible");
@@ -81,7 +82,7 @@ export function caption(shown, answer, model, colours) {
   ].join(" ").trim();
 }
 
-function mapIsDrawn({ cam, explanation }, colours) {
+function mapIsDrawn({ cam, explanation, colours }) {
   const isBlank = explanation.grid.status === "no_positive_evidence" && colours !== "signed";
   return Boolean(cam) && explanation.evidence !== "none" && !isBlank;
 }

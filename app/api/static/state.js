@@ -8,21 +8,26 @@ export const state = {
   models: null, // null before the first reply
   notes: [],
   version: "", // of the server
-  isOffline: false,
+  outage: null, // the Problem of the last look at the models
   chosen: null, // "name/version", once the reader chose
-  model: null,
+  model: null, // the one that would answer now
   picture: null, // {name, blob, address?}: what is being looked at
-  plain: null, // object address of the picture without a map
-  answer: null, // reply for the predicted class
+  answer: null, // reply for the predicted class; a reply also has the colours that its map is drawn in
+  answeredBy: null, // the model that gave the answer, as it was described then
+  subject: null, // the picture that the answer is about
+  plain: null, // object address of that picture without a map, where it could be had
   shown: null, // reply whose evidence is on the stage
+  spoken: null, // what is said of it to those who listen: a function of this state
   wanted: null, // class whose evidence was asked for
   closer: null, // "check", "layers" or "classes": which closer look was asked for
-  replies: new Map(), // class name -> reply, for this picture and these colours
+  replies: new Map(), // class name -> reply, for this picture
   checks: new Map(), // class name -> explanation with its check, for this picture
   problem: null,
   retry: null,
   several: null, // name of the first of several files
   isBusy: false,
+  isSlow: false, // whatever is under way takes long enough to be stopped by hand
+  waitS: 0, // until the server, which was busy, is asked again
   strength: Number(remembered("strength") ?? USUAL_STRENGTH),
   colours: remembered("colours") in COLOURS ? remembered("colours") : "inferno",
   hasMarks: remembered("marks") !== "off",
@@ -36,7 +41,10 @@ export function shownClass() {
 /** No answer may stand beside a picture that it does not belong to. */
 export function forget() {
   if (state.plain) URL.revokeObjectURL(state.plain);
-  Object.assign(state, { plain: null, answer: null, shown: null, replies: new Map(), checks: new Map() });
+  Object.assign(state, {
+    answer: null, answeredBy: null, subject: null, plain: null, shown: null, spoken: null,
+    replies: new Map(), checks: new Map(),
+  });
 }
 
 export function remembered(name) {

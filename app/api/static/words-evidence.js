@@ -36,6 +36,10 @@ export const EVIDENCE_WORDS = {
     ko: "사진에서 {class}의 근거를 찾지 못했습니다. 다른 분류의 근거가 더 적어서 골랐을 뿐이니 직접 확인하세요.",
   },
   "evidence.picture": { en: "The picture {name}, as the server read it", ko: "서버가 읽은 사진 {name}" },
+  "evidence.unseen": {
+    en: "This browser cannot show this kind of file; the answer is about it all the same.",
+    ko: "이 브라우저는 이런 파일을 표시하지 못합니다. 판정은 이 사진에 대한 것이 맞습니다.",
+  },
   "evidence.overlay": { en: "Where the evidence for {class} lies", ko: "{class}의 근거가 있는 위치" },
   "evidence.marks": { en: "Regions", ko: "영역" },
   "evidence.expected": { en: "expected", ko: "예상 영역" },

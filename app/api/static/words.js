@@ -32,7 +32,12 @@ export const WORDS = {
     en: "Several files came; the first was used: {name}",
     ko: "파일이 여러 개여서 첫 번째만 사용했습니다: {name}",
   },
-  "choose.busy": { en: "Working on {name}", ko: "{name} 처리 중" },
+  "busy.work": { en: "Working on {name}", ko: "{name} 처리 중" },
+  "busy.wait": {
+    en: "The server is busy. Asking again in {seconds} s",
+    ko: "서버가 바쁩니다. {seconds}초 뒤에 다시 요청합니다",
+  },
+  "busy.stop": { en: "Stop", ko: "중지" },
 
   "models.loading": { en: "The model is loading", ko: "모델을 불러오는 중입니다" },
   "models.loading.hint": {
@@ -66,12 +71,21 @@ export const WORDS = {
     en: "The class appears here, with how sure the network is and where in the picture it found its reasons.",
     ko: "판정과 확률, 그리고 네트워크가 사진 어디에서 근거를 찾았는지 여기에 나옵니다.",
   },
-  "answer.spoken": { en: "{class}, {probability}. {caption}", ko: "판정 {class}, {probability}. {caption}" },
+  "answer.spoken": { en: "{class}, {probability}.", ko: "판정 {class}, {probability}." },
   "answer.probability": { en: "probability", ko: "확률" },
   "answer.classes": { en: "Show the evidence for", ko: "다음 분류의 근거 보기" },
   "answer.class": { en: "{class}, {probability}: show its evidence", ko: "{class}, {probability}: 근거 보기" },
   "answer.warnings": { en: "Worth knowing", ko: "알아 둘 점" },
   "answer.retry": { en: "Try again", ko: "다시 시도" },
+  "answer.another": {
+    en: "This answer is from {model}. The model that answers now is {now}.",
+    ko: "이 판정은 {model} 모델이 내린 것입니다. 지금은 {now} 모델이 답합니다.",
+  },
+  "answer.replaced": {
+    en: "{model} was replaced after it gave this answer. Now it may answer otherwise.",
+    ko: "이 판정 뒤에 {model} 모델이 교체되었습니다. 지금은 판정이 다를 수 있습니다.",
+  },
+  "answer.anew": { en: "Ask {now}", ko: "{now} 모델로 다시 판정" },
   "answer.id": { en: "Request {id}", ko: "요청 번호 {id}" },
   "percent": { en: "{number} %", ko: "{number}%" },
   "percent.above": { en: "> {number} %", ko: "> {number}%" },
