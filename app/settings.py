@@ -21,7 +21,12 @@ class Settings(BaseSettings):
     """The server's configuration."""
 
     model_config = SettingsConfigDict(
-        env_prefix=PREFIX, extra="forbid", frozen=True, use_attribute_docstrings=True
+        env_prefix=PREFIX,
+        # Compose's ${X:-} sets a variable to nothing. Taken for a value, it was the folder `.` or the model ``.
+        env_ignore_empty=True,
+        extra="forbid",
+        frozen=True,
+        use_attribute_docstrings=True,
     )
 
     model_repository: Path = Path("models")
@@ -176,12 +181,13 @@ def load_settings(**overrides: Any) -> Settings:
     """
     known = {PREFIX + name.upper() for name in Settings.model_fields}
     for variable in sorted(os.environ):
-        if variable.startswith(PREFIX) and variable not in known:
+        name = variable.upper()  # pydantic reads them in any case
+        if name.startswith(PREFIX) and name not in known:
             # Without the prefix, which would make any two of them alike.
-            names = [name.removeprefix(PREFIX) for name in known]
-            near = difflib.get_close_matches(variable.removeprefix(PREFIX), names, cutoff=0.5)
+            names = [other.removeprefix(PREFIX) for other in known]
+            near = difflib.get_close_matches(name.removeprefix(PREFIX), names, cutoff=0.5)
             hint = (
-                f"; did you mean {' or '.join(PREFIX + name for name in near)}?"
+                f"; did you mean {' or '.join(PREFIX + other for other in near)}?"
                 if near
                 else f"; known: {', '.join(sorted(known))}"
             )

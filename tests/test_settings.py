@@ -18,13 +18,15 @@ from app.settings import Settings, load_settings
         ("THREADS", "or LINESIDE_INFERENCE_THREADS?"),
         ("BATCH_SIZE", "did you mean LINESIDE_BATCH_SIZES?"),
         ("XYZ", "known: LINESIDE_BATCH_SIZES, "),
+        ("prot", "unknown setting lineside_prot; did you mean LINESIDE_PORT"),
     ],
 )
 def test_unknown_variable_is_refused_with_the_nearest_known_ones(
     unknown: str, meant: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A typing error must not silently do nothing, nor a guess be answered with a name that only shares the prefix."""
-    monkeypatch.setenv(f"LINESIDE_{unknown}", "5")
+    prefix = "lineside_" if unknown.islower() else "LINESIDE_"
+    monkeypatch.setenv(prefix + unknown, "5")
 
     with pytest.raises(SettingsInvalid, match=re.escape(meant)):
         load_settings()
@@ -34,7 +36,6 @@ def test_unknown_variable_is_refused_with_the_nearest_known_ones(
     ("name", "value", "named"),
     [
         ("PORT", "70000", "LINESIDE_PORT"),
-        ("HOST", "", "LINESIDE_HOST"),
         ("DRAIN_TIMEOUT_S", "inf", "LINESIDE_DRAIN_TIMEOUT_S"),
         ("INFERENCE_THREADS", "99999999999", "LINESIDE_INFERENCE_THREADS"),
         ("MAX_IMAGE_MEGAPIXELS", "500", "LINESIDE_MAX_IMAGE_MEGAPIXELS"),
@@ -62,6 +63,23 @@ def test_environment_is_read_and_options_win(monkeypatch: pytest.MonkeyPatch) ->
     assert load_settings(port=None).port == 9001
     assert load_settings(port=9002).port == 9002
     assert load_settings().batch_sizes == (1, 3)
+
+
+@pytest.mark.parametrize("name", Settings.model_fields)
+def test_empty_variable_is_as_good_as_none(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Compose's ${X:-} makes such. An empty folder was the working folder; an empty host is not every address."""
+    monkeypatch.delenv(f"LINESIDE_{name.upper()}", raising=False)
+    without = load_settings()
+
+    monkeypatch.setenv(f"LINESIDE_{name.upper()}", "")
+
+    assert load_settings() == without
+
+
+def test_empty_host_as_an_option_is_refused() -> None:
+    """An option was typed by somebody; to a socket, an empty host means every address."""
+    with pytest.raises(SettingsInvalid, match="LINESIDE_HOST"):
+        load_settings(host="")
 
 
 def test_every_setting_says_why() -> None:

@@ -9,8 +9,9 @@ from app.settings import PREFIX, Settings
 HEAD = """# Configuration
 
 Every setting is an environment variable; lists and tables are written as JSON. `lineside serve` takes the
-first few as options too. An unknown `LINESIDE_` variable is refused, with the nearest known names. `lineside tune` measures
-engine, precision, threads, batch sizes and queue on the machine itself and writes them as a file: [speed.md](speed.md).
+first few as options too. An unknown `LINESIDE_` variable, in whatever case, is refused with the nearest known names; one that
+is empty counts as not set. `lineside tune` measures engine, precision, threads, batch sizes and queue on the machine itself
+and writes them as a file: [speed.md](speed.md).
 
 <!-- Generated from app/settings.py by `make docs`; a test keeps it true. -->
 
