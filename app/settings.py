@@ -128,7 +128,7 @@ class Settings(BaseSettings):
     """A batch that runs longer than this makes the model not ready: the device hangs."""
 
     log_format: Literal["json", "text"] = "json"
-    """json: one object a line, for machines; text: for a person at a terminal."""
+    """json: one object a line, for machines, times in UTC; text: for a person at a terminal."""
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """Least severe line that is written."""

@@ -10,6 +10,7 @@ import importlib.util
 import logging
 import os
 import shutil
+import signal
 import stat
 import subprocess
 import sys
@@ -33,6 +34,8 @@ log = logging.getLogger(__name__)
 EXPORT_TIMEOUT_S = 600.0
 POLL_S = 0.2
 """How soon a child ends after the server was told to."""
+STOP_S = 5.0
+"""A signal to all processes at once (Ctrl-C, systemd) ends the child before the server, which answers on for a grace."""
 
 
 def torch_is_installed() -> bool:
@@ -181,12 +184,23 @@ def _export(bundle: Bundle, folder: Path, stopping: threading.Event) -> None:
         text = said.read().decode("utf-8", "replace").strip()
     if code == 0:
         return
-    if stopping.is_set():
+    if stopping.is_set() or (code in {-signal.SIGTERM, -signal.SIGINT} and stopping.wait(STOP_S)):
         raise ShuttingDown("the server shuts down before the network was converted")
     if code in {FAILED, REFUSED} and text:
         raise (ExportFailed if code == FAILED else BundleRefused)(text)
-    log.error("the conversion of %s version %d said: %s", bundle.name, bundle.version, text[-4000:])
-    raise ExportFailed("its conversion for OpenVINO ended unexpectedly; the log has the cause")
+    how = f"its conversion for OpenVINO {_how_it_ended(code)}"
+    if text:
+        log.error("the conversion of %s version %d said: %s", bundle.name, bundle.version, text[-4000:])
+        how += "; the log has the cause"
+    raise ExportFailed(how)
+
+
+def _how_it_ended(code: int | None) -> str:
+    if code is None:
+        return f"took longer than {EXPORT_TIMEOUT_S:.0f} s"
+    if code == -signal.SIGKILL:
+        return "was killed: is there too little memory?"
+    return f"ended unexpectedly (exit code {code})"
 
 
 def _run(command: list[str], said: IO[bytes], stopping: threading.Event) -> int | None:

@@ -3,8 +3,10 @@
 import io
 import json
 import logging
+import re
 import socket
 import threading
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -82,3 +84,22 @@ def test_text_log_is_for_people_and_level_silences(
     assert f"curl --data-binary @photo.jpg '{server.url}/predict'" in text
     with pytest.raises(json.JSONDecodeError):
         json.loads(text.splitlines()[-1])
+
+
+def test_json_log_is_for_machines_wherever_they_stand(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """RFC 3339 in UTC, and nothing that is meant for a terminal, in uvicorn's lines either."""
+    monkeypatch.setenv("TZ", "Asia/Seoul")
+    before = datetime.now(UTC)
+    with server_process(repository, tmp_path / "log", wait=False) as server:
+        server.terminate()
+        assert server.wait() == 0
+        lines = [json.loads(line) for line in server.log.read_text("utf-8").splitlines()]
+
+    assert any(line["logger"] == "uvicorn.error" for line in lines)
+    for line in lines:
+        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", line["time"])
+        written = datetime.fromisoformat(line["time"])
+        assert before - timedelta(seconds=1) < written < datetime.now(UTC) + timedelta(seconds=1)
+        assert "color_message" not in line

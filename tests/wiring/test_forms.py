@@ -240,20 +240,44 @@ def test_server_that_stops_does_not_wait_for_a_conversion(tmp_path: Path) -> Non
     assert names(cache) == []
 
 
-def test_conversion_that_breaks_down_is_not_the_bundles_fault(tmp_path: Path) -> None:
-    """Torch serves the model then; Python's own exit code says that something was raised, not what."""
-    bundle, broken = bundle_in(tmp_path), tmp_path / "torchvision"
-    broken.mkdir()
-    (broken / "__init__.py").write_text("raise ImportError('broken')", "utf-8")
+def converting(tmp_path: Path, broken: str, *, server_stops: bool = False) -> str:
+    """What a process writes that converts a bundle by a child whose torch is `broken`."""
+    bundle, package = bundle_in(tmp_path), tmp_path / "torch"
+    package.mkdir()
+    (package / "__init__.py").write_text(broken, "utf-8")
+    stops = "stop.wait = lambda timeout: True;" if server_stops else ""  # while somebody waits for it
     code = (
         "import threading; from pathlib import Path; from app.bundles.repository import open_bundle;"
-        "from app.wiring.forms import float32_form;"
-        f"float32_form(open_bundle(Path({str(bundle.folder)!r})), Path({str(tmp_path)!r}), threading.Event())"
+        f"from app.wiring.forms import float32_form; stop = threading.Event(); {stops}"
+        f"float32_form(open_bundle(Path({str(bundle.folder)!r})), Path({str(tmp_path)!r}), stop)"
     )
     env = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])}
     ended = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=False)
+    return ended.stderr
 
-    assert "app.errors.ExportFailed: its conversion for OpenVINO ended unexpectedly" in ended.stderr
+
+def test_conversion_that_breaks_down_is_not_the_bundles_fault(tmp_path: Path) -> None:
+    """Torch serves the model then; Python's own exit code says that something was raised, not what."""
+    said = converting(tmp_path, "raise ImportError('broken')")
+
+    assert "ImportError: broken" in said
+    assert "app.errors.ExportFailed: its conversion for OpenVINO ended unexpectedly" in said
+
+
+def test_conversion_that_is_killed_says_so_and_logs_no_empty_cause(tmp_path: Path) -> None:
+    """By the kernel, for want of memory, for instance."""
+    said = converting(tmp_path, "import os; os.kill(os.getpid(), 9)")
+
+    assert "app.errors.ExportFailed: its conversion for OpenVINO was killed" in said
+    assert "said:" not in said
+
+
+def test_conversion_that_the_servers_own_stop_ended_is_no_failure(tmp_path: Path) -> None:
+    """Ctrl-C and systemd tell all processes at once: the child ends while the server still answers for its grace."""
+    said = converting(tmp_path, "import os; os.kill(os.getpid(), 15)", server_stops=True)
+
+    assert "app.errors.ShuttingDown" in said
+    assert "said:" not in said
 
 
 def test_engines_and_precisions_that_are_not_there_are_told_with_the_fix(tmp_path: Path) -> None:
