@@ -11,7 +11,7 @@ HEAD = """# Configuration
 Every setting is an environment variable; lists and tables are written as JSON. `lineside serve` takes the
 first few as options too. An unknown `LINESIDE_` variable, in whatever case, is refused with the nearest known names; one that
 is empty counts as not set. `lineside tune` measures engine, precision, threads, batch sizes and queue on the machine itself
-and writes them as a file: [speed.md](speed.md).
+and writes them as a file: [speed.md](speed.md). With docker compose they are written into `settings.env`: [container.md](container.md).
 
 <!-- Generated from app/settings.py by `make docs`; a test keeps it true. -->
 
