@@ -20,8 +20,9 @@ RESULTS = HERE / "results"
 HEAD = """\
 # How fast
 
-Written by `make bench` and `make bench-peers` (`make bench-page` writes it anew from results/*.json); do not edit.
-The other programs here print: `make bench-overload`, `make bench-explain`, `make bench-threads`, `make bench-drawing`.
+Written by `make bench`, `make bench-peers` and `make bench-agreement` (`make bench-page` writes it anew from results/*.json); do not edit.
+The other programs here print: `make bench-quick`, `make bench-overload`, `make bench-explain`, `make bench-threads`,
+`make bench-decoding`, `make bench-cores`, `make bench-drawing`.
 """
 SECTIONS: tuple[tuple[str, Callable[[Row], str], Callable[[Row, Path], None] | None], ...] = (
     ("peers*.json", peers_section, draw_peers),

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ import uvloop
 
 from bench.client import Window, closed_loop, http_message
 from bench.measuring import agreement
-from bench.page import HERE, RESULTS, SECTIONS
+from bench.page import HEAD, HERE, RESULTS, SECTIONS
 from bench.peers_page import peers_section
 from bench.requests import of_json
 from bench.server_page import limit_beside_client_per_s, limit_per_s
@@ -209,6 +210,15 @@ def test_page_is_that_of_the_results() -> None:
     """Nobody edits it, and no result lies beside a page that does not show it."""
     page = (HERE / "README.md").read_text("utf-8") if (HERE / "README.md").exists() else ""
 
+    assert page.startswith(HEAD)
     for name, section, _ in SECTIONS:
         if (file := RESULTS / name).exists():
             assert section(json.loads(file.read_text("utf-8"))) in page
+
+
+def test_page_names_every_program_that_measures() -> None:
+    """Those of the Makefile."""
+    makefile = (HERE.parent / "Makefile").read_text("utf-8")
+
+    for target in re.findall(r"^(bench[a-z-]*):", makefile, re.MULTILINE):
+        assert f"`make {target}`" in HEAD
