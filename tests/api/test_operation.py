@@ -88,6 +88,8 @@ def test_docs_need_nothing_from_outside(client: httpx.Client) -> None:
     assert "examples" in json.dumps(schema["components"]["schemas"]["PredictionReply"])
     assert "image/tiff" in schema["paths"]["/predict"]["post"]["requestBody"]["content"]
     assert set(schema["paths"]["/explain"]["post"]["responses"]) >= {"200", "413", "415", "422", "503", "504"}
+    written = (Path(__file__).parents[2] / "docs" / "http.md").read_text("utf-8")
+    assert [path for path in schema["paths"] if path not in written] == []
 
 
 def test_page_is_served_under_a_strict_policy(client: httpx.Client) -> None:
