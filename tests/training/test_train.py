@@ -4,7 +4,6 @@ import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from support.digits import write_digits
@@ -12,7 +11,6 @@ from training.runs import StopAt, run, small, weights
 
 from app.errors import TrainingRefused
 from app.evaluation.calibration import probabilities_at
-from app.training.batches import batches_of
 from app.training.start import begun
 from app.training.trained import Trained
 from app.training.watch import Watcher
@@ -179,22 +177,6 @@ def test_a_cuda_device_learns_the_same_task(precision: str, few_digits: Path, tm
     assert trained.history[-1].training_loss < 0.5 * trained.history[0].training_loss
 
 
-def test_groups_stand_in_one_batch_whole_in_another_order_every_epoch() -> None:
-    """Ten groups of three and one of one, of which only some pictures are trained on."""
-    groups = np.array([number // 3 for number in range(31)])
-    which = np.arange(31)[groups != 4]
-
-    epochs = [batches_of(which, 9, groups=groups, seed=1, epoch=epoch) for epoch in (0, 1)]
-
-    for batches in epochs:
-        assert sorted(np.concatenate(batches).tolist()) == which.tolist()
-        assert max(len(batch) for batch in batches) <= 10
-        assert min(len(batch) for batch in batches) > 1
-        where = [set(groups[batch].tolist()) for batch in batches]
-        assert sum(len(each) for each in where) == len(set().union(*where))
-    assert [b.tolist() for b in epochs[0]] != [b.tolist() for b in epochs[1]]
-
-
 def test_a_group_larger_than_a_batch_is_refused(few_digits: Path, tmp_path: Path) -> None:
     with pytest.raises(TrainingRefused, match=r"the group \d has \d pictures to train on, more than"):
         run(
@@ -206,9 +188,12 @@ def test_a_group_larger_than_a_batch_is_refused(few_digits: Path, tmp_path: Path
         )
 
 
-@pytest.mark.parametrize(("count", "size", "sizes"), [(17, 16, [9, 8]), (32, 16, [16, 16]), (3, 8, [3])])
-def test_no_batch_holds_a_single_picture(count: int, size: int, sizes: list[int]) -> None:
-    batches = batches_of(np.arange(count), size, seed=1, epoch=0)
+def test_an_odd_number_of_pictures_trains_in_pairs(tmp_path: Path) -> None:
+    """Of 8 and 9 pictures 6 and 7 are trained on."""
+    folder = write_digits(tmp_path / "digits", digits=(0,), per_digit=8)
+    write_digits(folder, digits=(1,), per_digit=9)
 
-    assert [len(batch) for batch in batches] == sizes
-    assert sorted(np.concatenate(batches).tolist()) == list(range(count))
+    trained = run(folder, tmp_path / "work", training__batch_size=2, training__epochs=1, data__test_share=0.0)
+
+    assert sum(each.side == "train" for each in trained.placed) % 2 == 1
+    assert len(trained.history) == 1
