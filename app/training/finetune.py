@@ -32,7 +32,7 @@ from app.training.start import begun
 from app.training.train import Material, train
 from app.training.trained import Measured, Placed, Trained
 from app.training.watch import Watcher
-from app.training.work import held
+from app.training.work import held, refuse_foreign
 
 ENGINE_BATCH = 16
 LEAST_FOR_TEMPERATURE = 30
@@ -63,6 +63,7 @@ def finetune(
         TrainingStopped: the watcher wished so; the same call goes on.
     """
     started = time.monotonic()
+    refuse_foreign(work_folder)
     group_of = grouping(configuration.data.group_by)
     listed = list_folder(folder, configuration.classes)
     manifest = configuration.manifest(listed.classes)

@@ -3,11 +3,13 @@
 tensors + where it stands -> state.safetensors, one file by one rename -> the same again
 
 Numbers and JSON only; nothing in it can run code. What was half written by a killed process is never looked
-at and removed by the next one. One process at a time holds the folder.
+at and removed by the next one. One process at a time holds the folder. A folder in which anything else lies is
+refused, and only what a training wrote is ever removed.
 """
 
 import fcntl
 import json
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
@@ -22,8 +24,13 @@ from app.bundles.files import write_atomically
 from app.errors import TrainingRefused
 
 STATE_FILE: Final = "state.safetensors"
-LOCK_FILE: Final = "lock"
+MARK: Final = ".lineside-training"
+"""Lies in a folder in which we train, and is locked by the process that does."""
+MADE: Final = b"made by lineside finetune, which removes it when it is done\n"
+"""What the mark says in a folder that was not there before."""
 BEST: Final = "best-{:04}.safetensors"
+OURS: Final = re.compile(r"best-\d{4,}\.safetensors")
+HALF_WRITTEN: Final = re.compile(r"\.(state|best-\d{4,})\.safetensors\.writing-[0-9a-f]{8}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +94,7 @@ class Work:
                 self._write(name, safetensors.torch.save(dict(best)))
         note = {"identity": self._identity, "standing": json.dumps(asdict(standing))}
         self._write(STATE_FILE, safetensors.torch.save(dict(tensors), note))
-        for path in self.folder.glob("best-*.safetensors"):
+        for path in _best_files(self.folder):
             if standing.best_epoch is None or path.name != BEST.format(standing.best_epoch):
                 path.unlink(missing_ok=True)
 
@@ -138,16 +145,32 @@ def _standing(values: dict[str, Any]) -> Standing:
     return Standing(**(values | {"history": [Epoch(**each) for each in values["history"]]}))
 
 
+def refuse_foreign(folder: Path) -> None:
+    """Raises TrainingRefused where something else than an interrupted training lies there: nobody's files are touched."""
+    try:
+        if not folder.exists() or (folder / MARK).is_file():
+            return
+        if folder.is_dir() and next(folder.iterdir(), None) is None:
+            return
+    except OSError as error:
+        raise TrainingRefused(f"{folder} cannot be used: {error.strerror}") from error
+    raise TrainingRefused(
+        f"--work {folder}: there is something else already; name a new folder, or an empty one"
+    )
+
+
 @contextmanager
 def held(folder: Path, identity: str, *, restart: bool) -> Iterator[Work]:
     """The folder for this process alone, made where it is not there.
 
     Raises:
-        TrainingRefused: another process trains there, or it cannot be made.
+        TrainingRefused: another process trains there, something else lies there, or it cannot be made.
     """
+    refuse_foreign(folder)
     try:
+        is_new = not folder.exists()
         folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / LOCK_FILE).open("w")
+        lock = (folder / MARK).open("ab")
     except OSError as error:
         raise TrainingRefused(f"{folder} cannot be made: {error.strerror}") from error
     with lock:
@@ -155,9 +178,13 @@ def held(folder: Path, identity: str, *, restart: bool) -> Iterator[Work]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise TrainingRefused(f"another process is training in {folder}") from error
+        if is_new:
+            lock.write(MADE)
+            lock.flush()
         work = Work(folder, identity)
-        for path in folder.glob(".*.writing-*"):  # of a process that was killed while it wrote
-            path.unlink(missing_ok=True)
+        for path in folder.iterdir():
+            if HALF_WRITTEN.fullmatch(path.name):  # of a process that was killed while it wrote
+                path.unlink(missing_ok=True)
         if restart or not (folder / STATE_FILE).exists():
             # Best weights that no state speaks of may be of another training: the disk was full for the state.
             _remove_states(folder)
@@ -165,13 +192,20 @@ def held(folder: Path, identity: str, *, restart: bool) -> Iterator[Work]:
 
 
 def clear(folder: Path) -> None:
-    """Removes what a training wrote there, and the folder where nothing else lies in it."""
+    """Removes what a training wrote there, and the folder where it was made for it and nothing else lies in it."""
+    mark = folder / MARK
+    was_made = mark.is_file() and mark.read_bytes().startswith(MADE)
     _remove_states(folder)
-    (folder / LOCK_FILE).unlink(missing_ok=True)
-    with suppress(OSError):
-        folder.rmdir()
+    mark.unlink(missing_ok=True)
+    if was_made:
+        with suppress(OSError):
+            folder.rmdir()
 
 
 def _remove_states(folder: Path) -> None:
-    for path in (folder / STATE_FILE, *folder.glob("best-*.safetensors")):
+    for path in (folder / STATE_FILE, *_best_files(folder)):
         path.unlink(missing_ok=True)
+
+
+def _best_files(folder: Path) -> list[Path]:
+    return [path for path in folder.iterdir() if OURS.fullmatch(path.name)]

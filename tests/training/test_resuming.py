@@ -178,6 +178,8 @@ def test_a_full_disk_is_said_and_what_was_saved_stays_whole(
 
 def test_weights_that_no_state_speaks_of_are_not_taken_for_the_best(few_digits: Path, tmp_path: Path) -> None:
     """The disk was full between the two files; another training in the same folder then has an epoch 1 of its own."""
+    with held(tmp_path, "", restart=False):
+        pass
     stale = torch.full((2,), 9.0)
     safetensors.torch.save_file({"nothing.of.this.network": stale}, tmp_path / "best-0001.safetensors")
     with pytest.raises(TrainingStopped):
@@ -204,12 +206,47 @@ def test_one_process_at_a_time_trains_in_a_folder(few_digits: Path, tmp_path: Pa
 
 def test_clearing_takes_only_what_training_wrote(few_digits: Path, tmp_path: Path) -> None:
     work = tmp_path / "work"
+    with pytest.raises(TrainingStopped):
+        run(few_digits, work, StopAt(4))
+    mine = {
+        "notes.txt", "lock", "best-model.safetensors", "best-12.safetensors", ".mine.writing-1",
+    }  # fmt: skip
+    for name in mine:
+        (work / name).write_text("mine", "utf-8")
     run(few_digits, work)
-    (work / "notes.txt").write_text("mine", "utf-8")
 
     clear(work)
 
-    assert [path.name for path in work.iterdir()] == ["notes.txt"]
+    assert {path.name: path.read_text("utf-8") for path in work.iterdir()} == dict.fromkeys(mine, "mine")
+
+
+@pytest.mark.parametrize("is_there_before", [True, False])
+def test_a_folder_goes_again_where_the_training_made_it(is_there_before: bool, tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    if is_there_before:
+        work.mkdir()
+    for _ in range(2):  # another process goes on there
+        with held(work, "", restart=False):
+            pass
+
+    clear(work)
+
+    assert work.exists() is is_there_before
+
+
+@pytest.mark.parametrize("name", ["best-model.safetensors", "state.safetensors", "lock", "thesis.odt"])
+def test_a_folder_of_other_things_is_no_place_for_a_training(
+    name: str, few_digits: Path, tmp_path: Path
+) -> None:
+    """Told before a picture is read, and nothing in it is touched."""
+    (tmp_path / name).write_text("mine", "utf-8")
+    watcher = StopAt(10**6)
+
+    with pytest.raises(TrainingRefused, match="something else already"):
+        run(few_digits, tmp_path, watcher, restart=True)
+
+    assert [(path.name, path.read_text("utf-8")) for path in tmp_path.iterdir()] == [(name, "mine")]
+    assert watcher.said == []
 
 
 def test_state_holds_numbers_only(few_digits: Path, tmp_path: Path) -> None:
