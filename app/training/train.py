@@ -29,7 +29,12 @@ from app.training.augmentation import draws_of, varied
 from app.training.batches import batches_of
 from app.training.configuration import Configuration, Training
 from app.training.freezing import thaw
-from app.training.optimisation import build_optimiser, class_weights, learning_rate
+from app.training.optimisation import (
+    build_optimiser,
+    class_weights,
+    learning_rate,
+    weighted_cross_entropy,
+)
 from app.training.pictures import Pictures
 from app.training.watch import Watcher
 from app.training.work import Epoch, Standing, Work
@@ -169,12 +174,12 @@ def _loss(
     material: Material, configuration: Configuration, class_count: int, device: torch.device
 ) -> Callable[[Tensor, Tensor], Tensor]:
     """Cross-entropy with what the configuration adds: logits (B, K), targets (B,) -> ()."""
-    weights = None  # (K,)
-    if configuration.training.class_weights == "balanced":
-        counts = np.bincount(material.labels[material.training], minlength=class_count)
-        weights = class_weights(counts.tolist()).to(device)
+    smoothing = configuration.training.label_smoothing
+    if configuration.training.class_weights == "none":
+        return functools.partial(functional.cross_entropy, label_smoothing=smoothing)
+    counts = np.bincount(material.labels[material.training], minlength=class_count)
     return functools.partial(
-        functional.cross_entropy, weight=weights, label_smoothing=configuration.training.label_smoothing
+        weighted_cross_entropy, weights=class_weights(counts.tolist()).to(device), label_smoothing=smoothing
     )
 
 

@@ -15,7 +15,7 @@ from app.nets.architectures import get_architecture
 from app.nets.servable import Servable, build_servable, servable_state
 from app.training.configuration import Training
 from app.training.freezing import stages, thaw
-from app.training.optimisation import class_weights, learning_rate
+from app.training.optimisation import learning_rate
 from app.training.start import begun
 from app.training.train import forward
 
@@ -146,12 +146,6 @@ def test_rates_go_as_their_papers_say() -> None:
     )
     assert rates({"decay": "cosine"}, steps=1, epochs=4) == [1.0, 0.8536, 0.5, 0.1464]
     assert rates({"decay": "cosine", "warmup_epochs": 2.0})[:5] == [0.25, 0.5, 0.75, 1.0, 1.0]
-
-
-def test_balanced_classes_weigh_as_much_together_as_before() -> None:
-    weights = class_weights([30, 10, 20])
-
-    assert (weights * torch.tensor([30.0, 10.0, 20.0])).tolist() == pytest.approx([20.0, 20.0, 20.0])
 
 
 def test_every_way_to_freeze_is_tested_above() -> None:
