@@ -66,6 +66,8 @@ def finetune(
     refuse_foreign(work_folder)
     group_of = grouping(configuration.data.group_by)
     listed = list_folder(folder, configuration.classes)
+    for sentence in listed.passed_over:
+        watcher.say(sentence)
     manifest = configuration.manifest(listed.classes)
     _check_precision(configuration)
     device = torch.device(resolve_device(configuration.machine.device))

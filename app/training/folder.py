@@ -3,15 +3,19 @@
 FOLDER/boar/1.tif ...                        -> one set, still to be split
 FOLDER/train/boar/1.tif, FOLDER/val/boar/... -> already split; test/ may be missing
 
-Names only; no picture is opened here.
+Names only; no picture is opened here. What hides (walk.py) is no picture; what else is passed over, is told.
 """
 
-from collections.abc import Sequence
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
 from app.errors import TrainingRefused
+from app.evaluation.pictures import SUFFIXES
+from app.training.walk import files_below, is_hidden
 
 Side = Literal["train", "validation", "test"]
 SIDES: Final[tuple[Side, ...]] = ("train", "validation", "test")
@@ -25,8 +29,6 @@ SIDE_FOLDERS: Final[dict[str, Side]] = {
     "test": "test",
     "testing": "test",
 }
-SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp"})
-"""Everything else in a class folder (Thumbs.db, notes) is no picture and no damage."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,8 @@ class Folder:
     classes: tuple[str, ...]
     files: tuple[File, ...]
     """Sorted by name."""
+    passed_over: tuple[str, ...] = ()
+    """What lies there and is not used, a sentence each."""
 
 
 def list_folder(folder: Path, classes: Sequence[str] = ()) -> Folder:
@@ -64,18 +68,28 @@ def list_folder(folder: Path, classes: Sequence[str] = ()) -> Folder:
         raise TrainingRefused(f"{folder}: not a folder; give the one that holds a folder for each class")
     try:
         rooms = _rooms(folder)
-        found = sorted({path.name for _, room in rooms for path in _folders(room)})
+        class_folders = [(side, path) for side, room in rooms for path in _folders(room)]
+        found = sorted({_plain(path.name) for _, path in class_folders})
+        _check_names(path for _, path in class_folders)
         names = tuple(classes) or tuple(found)
         _check_classes(folder, names, found, rooms)
-        files = [
-            File(path, path.relative_to(folder).as_posix(), index, side)
-            for side, room in rooms
-            for index, name in enumerate(names)
-            for path in (room / name).rglob("*")
-            if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
+        if not classes and rooms == [(None, folder)]:
+            _check_no_sides(folder, [path for _, path in class_folders])
+        numbers = {_plain(name): index for index, name in enumerate(names)}
+        below = [
+            (side, numbers[_plain(path.name)], file)
+            for side, path in class_folders
+            for file in files_below(path)
         ]
+        loose = {path for room in {folder, *(room for _, room in rooms)} for path in _loose(room)}
     except OSError as error:
         raise TrainingRefused(f"{folder}: cannot be listed ({error.strerror})") from error
+    files = [
+        File(path, path.relative_to(folder).as_posix(), index, side)
+        for side, index, path in below
+        if path.suffix.lower() in SUFFIXES
+    ]
+    _check_names(file.path for file in files)
     counts = {(side, index): 0 for side, _ in rooms for index in range(len(names))}
     for file in files:
         counts[file.side, file.class_index] += 1
@@ -85,7 +99,8 @@ def list_folder(folder: Path, classes: Sequence[str] = ()) -> Folder:
             raise TrainingRefused(
                 f"class `{names[index]}` has no pictures{where} ({', '.join(sorted(SUFFIXES))}); add some, or remove its folder"
             )
-    return Folder(names, tuple(sorted(files, key=lambda file: file.name)))
+    others = [path for _, _, path in below if path.suffix.lower() not in SUFFIXES]
+    return Folder(names, tuple(sorted(files, key=lambda file: file.name)), _passed_over(others, loose))
 
 
 def _rooms(folder: Path) -> list[tuple[Side | None, Path]]:
@@ -109,8 +124,13 @@ def _rooms(folder: Path) -> list[tuple[Side | None, Path]]:
     return sorted(((side, each) for side, each in sides), key=lambda room: SIDES.index(room[0]))
 
 
+def _plain(name: str) -> str:
+    """As macOS does not write it: it takes Hangul apart in file names; put together, 암 is 암 again."""
+    return unicodedata.normalize("NFC", name)
+
+
 def _folders(folder: Path) -> list[Path]:
-    return sorted(each for each in folder.iterdir() if each.is_dir() and not each.name.startswith("."))
+    return sorted(each for each in folder.iterdir() if each.is_dir() and not is_hidden(each.name))
 
 
 def _check_classes(
@@ -125,7 +145,57 @@ def _check_classes(
             f"{folder}: the folders {', '.join(unknown[:10])} are in no class; `classes` names {', '.join(names)}"
         )
     for _, room in rooms:
-        if missing := [name for name in names if not (room / name).is_dir()]:
+        there = {_plain(path.name) for path in _folders(room)}
+        if missing := [name for name in names if _plain(name) not in there]:
             raise TrainingRefused(
                 f"{room}: there is no folder for {', '.join(missing[:10])}; every class needs one"
             )
+
+
+def _check_no_sides(folder: Path, class_folders: Sequence[Path]) -> None:
+    """training_set/ and test_set/ with the same classes in each are no classes."""
+    inner = [{_plain(each.name) for each in _folders(path)} for path in class_folders]
+    if len(inner[0]) < 2 or any(each != inner[0] for each in inner) or any(_loose(p) for p in class_folders):
+        return
+    outer = ", ".join(path.name for path in class_folders[:5])
+    raise TrainingRefused(
+        f"{folder}: {outer} all hold the same folders ({', '.join(sorted(inner[0])[:5])}). If those are the classes, name the "
+        f"upper ones train, val and test; if {outer} are the classes, say so: classes = [...] in the configuration"
+    )
+
+
+def _check_names(paths: Iterable[Path]) -> None:
+    """Files of the bundle hold these names as UTF-8, which says nothing of other bytes."""
+    odd = [path for path in paths if any("\ud800" <= letter <= "\udfff" for letter in str(path))]
+    if odd:
+        raise TrainingRefused(
+            f"{_printable(str(odd[0]))}: its name is no UTF-8 ({len(odd)} of this kind in all); rename it "
+            "(convmv -f cp949 -t utf8 does it for Korean names of an old Windows)"
+        )
+
+
+def _printable(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def _loose(folder: Path) -> list[Path]:
+    """Pictures right in it."""
+    return [
+        path
+        for path in sorted(folder.iterdir())
+        if path.suffix.lower() in SUFFIXES and not is_hidden(path.name) and path.is_file()
+    ]
+
+
+def _passed_over(others: Sequence[Path], loose: Iterable[Path]) -> tuple[str, ...]:
+    sentences = []
+    if kinds := Counter(_printable(path.suffix.lower() or path.name) for path in others):
+        listed = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common(8))
+        more = f" and {len(kinds) - 8} other kinds" if len(kinds) > 8 else ""
+        sentences.append(f"passed over in class folders: {listed}{more}")
+    if lying := sorted(_printable(path.name) for path in loose):
+        more = ", ..." if len(lying) > 3 else ""
+        sentences.append(
+            f"passed over beside the class folders: {len(lying)} pictures ({', '.join(lying[:3])}{more})"
+        )
+    return tuple(sentences)

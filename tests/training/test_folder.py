@@ -1,5 +1,7 @@
 """Folders as people have them: sides, classes, groups, damage."""
 
+import os
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -31,6 +33,93 @@ def test_class_folders_are_sorted_as_text_and_other_files_are_no_pictures(tmp_pa
     assert [(file.name, file.class_index, file.side) for file in listed.files] == [
         ("1/deep/c.tif", 0, None), ("10/b.PNG", 1, None), ("2/a.jpg", 2, None),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("hidden", [".@__thumb", ".ipynb_checkpoints", "@eaDir"])
+def test_copies_that_a_program_hid_are_no_pictures(hidden: str, tmp_path: Path) -> None:
+    """At any depth, and beside the class folders."""
+    folder = put(tmp_path, "a/1.jpg", "a/day 2/2.jpg", "b/3.jpg")
+    put(
+        tmp_path,
+        f"a/{hidden}/1.jpg",
+        f"a/day 2/{hidden}/deep/2.jpg",
+        f"b/{hidden}/3.jpg",
+        f"{hidden}/a/1.jpg",
+    )
+
+    listed = list_folder(folder)
+
+    assert [file.name for file in listed.files] == ["a/1.jpg", "a/day 2/2.jpg", "b/3.jpg"]
+    assert listed.passed_over == ()
+
+
+def test_a_linked_folder_is_followed_once_and_never_upwards(tmp_path: Path) -> None:
+    folder = put(tmp_path / "all", "a/1.jpg", "b/2.jpg")
+    put(tmp_path / "days", "monday/3.jpg", "monday/more/4.jpg")
+    (folder / "a" / "monday").symlink_to(tmp_path / "days" / "monday")
+    (folder / "a" / "again").symlink_to(tmp_path / "days" / "monday")
+    (tmp_path / "days" / "monday" / "circle").symlink_to(tmp_path / "days" / "monday")
+    (folder / "b" / "everything").symlink_to(folder)
+
+    listed = list_folder(folder)
+
+    assert [file.name for file in listed.files] == [
+        "a/1.jpg",
+        "a/again/3.jpg",
+        "a/again/more/4.jpg",
+        "b/2.jpg",
+    ]
+
+
+def test_what_is_passed_over_is_said(tmp_path: Path) -> None:
+    folder = put(
+        tmp_path, "a/1.jpg", "a/2.gif", "a/deep/3.GIF", "a/4.jfif", "a/Thumbs.db", "b/5.jpg", "6.png"
+    )
+
+    assert list_folder(folder).passed_over == (
+        "passed over in class folders: 2 .gif, 1 .jfif",
+        "passed over beside the class folders: 1 pictures (6.png)",
+    )
+
+
+def test_hangul_that_macos_took_apart_is_the_class_that_is_meant(tmp_path: Path) -> None:
+    apart = [unicodedata.normalize("NFD", name) for name in ("수", "암")]
+    folder = put(
+        tmp_path, f"train/{apart[0]}/1.jpg", f"train/{apart[1]}/2.jpg", "val/수/3.jpg", "val/암/4.jpg"
+    )
+
+    for listed in (list_folder(folder), list_folder(folder, ("암", "수"))):
+        shown = {file.name: listed.classes[file.class_index] for file in listed.files}
+        assert sorted(shown.values()) == ["수", "수", "암", "암"]
+        assert shown["val/수/3.jpg"] == "수"
+        assert set(listed.classes) == {"수", "암"}
+
+
+@pytest.mark.parametrize("name", [b"a/b\xbc\xf6.jpg", b"a\xbc\xf6/1.jpg"], ids=["file", "folder"])
+def test_a_name_that_is_no_utf_8_is_refused_before_anything_is_read(name: bytes, tmp_path: Path) -> None:
+    """A bundle's files could not hold it."""
+    put(tmp_path, "a/1.jpg", "b/1.jpg", os.fsdecode(name))
+
+    with pytest.raises(TrainingRefused, match=r"\\udcbc\\udcf6.*no UTF-8"):
+        list_folder(tmp_path)
+
+
+KAGGLE = ("training_set/cat/1.jpg", "training_set/dog/2.jpg", "test_set/cat/3.jpg", "test_set/dog/4.jpg")
+
+
+def test_sides_by_another_name_are_not_taken_for_classes(tmp_path: Path) -> None:
+    with pytest.raises(
+        TrainingRefused, match=r"test_set, training_set all hold the same folders \(cat, dog\)"
+    ):
+        list_folder(put(tmp_path, *KAGGLE))
+
+
+def test_classes_with_the_same_folders_in_each_are_classes_where_that_is_said(tmp_path: Path) -> None:
+    """Or where something shows it: other folders in one, or pictures beside them."""
+    names = ("test_set", "training_set")
+    assert len(list_folder(put(tmp_path / "said", *KAGGLE), names).files) == 4
+    assert list_folder(put(tmp_path / "day", *KAGGLE, "test_set/ape/5.jpg")).classes == names
+    assert list_folder(put(tmp_path / "loose", *KAGGLE, "test_set/5.jpg")).classes == names
 
 
 def test_sides_are_known_by_their_usual_names(tmp_path: Path) -> None:
