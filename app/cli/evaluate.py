@@ -191,7 +191,7 @@ def _print(evaluation: Evaluation, given: EvaluateOptions, seconds: float) -> No
     console = Console(highlight=False)
     for each in evaluation.subjects:
         console.print(f"[bold]{escape(each.name)}[/]")
-        console.print(figures_tables(each.figures, claims=not each.scarce))
+        console.print(figures_tables(each.figures, claims=each.claims_accuracy))
         if each.scarce:
             names = ", ".join(f"{name} {count}" for name, count in each.scarce.items())
             console.print(

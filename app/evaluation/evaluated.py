@@ -65,6 +65,8 @@ class Evaluated:
     labels: Mapping[str, tuple[str, ...]]
     """Language -> what people read, in the order of the classes."""
     mistakes: tuple[Mistake, ...] = ()
+    seen_before: int = 0
+    """Pictures of it that the network was trained on or chosen by; where there is one, no accuracy is claimed."""
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -122,6 +124,11 @@ class Evaluated:
     def scaled_error(self) -> float | None:
         """With it."""
         return None if self.scaled_bins is None else expected_calibration_error(self.scaled_bins)
+
+    @property
+    def claims_accuracy(self) -> bool:
+        """Whether there are enough pictures of every class, and all of them new to the network."""
+        return not self.scarce and not self.seen_before
 
     @property
     def scarce(self) -> dict[str, int]:

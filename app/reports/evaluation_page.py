@@ -85,7 +85,7 @@ def _summary(each: Evaluated, words: Words, *, is_named: bool) -> list[Child]:
     low, high = each.accuracy_interval
     f1_low, f1_high = each.macro_f1_interval
     is_perfect = figures.hits == figures.count
-    claims = not each.scarce
+    claims = each.claims_accuracy
     interval = words.interval.format(between(percent(low, language), percent(high, language), language))
     f1_interval = words.interval.format(between(figure(f1_low), figure(f1_high), language))
     tiles = [

@@ -4,7 +4,6 @@ from collections import Counter
 
 from app import __version__
 from app.evaluation.calibration import expected_calibration_error, probabilities_at, reliability
-from app.evaluation.evaluated import LEAST_PER_CLASS
 from app.training.folder import SIDES
 from app.training.records import macro_f1
 from app.training.trained import Measured, Trained
@@ -103,13 +102,12 @@ def _figures(measured: Measured, temperature: float) -> str:
 
 
 def _caution(trained: Trained) -> str:
-    measured = trained.test or trained.validation
-    few = (
-        ""
-        if measured.claims_accuracy
-        else f"No accuracy is claimed where a class has fewer than {LEAST_PER_CLASS} pictures.\n"
-    )
-    return few + _chosen(trained)
+    unclaimed = [
+        f"No accuracy is claimed of the {each.side} side: {each.why_unclaimed}.\n"
+        for each in (trained.test, trained.validation)
+        if each is not None and not each.claims_accuracy
+    ]
+    return "".join(unclaimed) + _chosen(trained)
 
 
 def _chosen(trained: Trained) -> str:

@@ -24,6 +24,7 @@ from app.evaluation.calibration import fit_temperature
 from app.evaluation.groups import grouping
 from app.nets.servable import Servable
 from app.training.configuration import Configuration
+from app.training.copies import common_digests, seen_before, warnings_of_copies
 from app.training.folder import SIDES, Side, list_folder
 from app.training.golden import named_files
 from app.training.pictures import Pictures, Read
@@ -97,7 +98,8 @@ def finetune(
         with held(work_folder, _identity(configuration, placed), restart=restart) as work:
             history = train(servable, material, configuration, device=device, work=work, watcher=watcher)
         measured = {
-            side: measure(servable, pictures, labels, sides[side], side, device) for side in SIDES[1:]
+            side: measure(servable, pictures, labels, sides[side], side, device, seen_before(placed, side))
+            for side in SIDES[1:]
         }
         servable.to("cpu")
     validation = measured["validation"]
@@ -139,7 +141,10 @@ def placed_pictures(
             f"{lost[0].file.name}; give a regular expression that matches every name"
         )
     sides = split(
-        [Item(read.file.class_index, read.digest, read.file.side, read.group) for read in good],
+        [
+            Item(read.file.class_index, digest, read.file.side, read.group)
+            for read, digest in zip(good, common_digests(good), strict=True)
+        ],
         classes,
         seed=configuration.seed,
         validation_share=configuration.data.validation_share,
@@ -147,9 +152,11 @@ def placed_pictures(
     )
     side_of = {read.file.name: side for read, side in zip(good, sides, strict=True)}
     placed = [
-        Placed(read.file, side_of.get(read.file.name), read.group, read.digest, read.damage) for read in reads
+        Placed(read.file, side_of.get(read.file.name), read.group, read.digest, read.pixels, read.damage)
+        for read in reads
     ]
-    _warn_of_copies([each for each in placed if each.side], watcher)
+    for warning in warnings_of_copies(each for each in placed if each.side):
+        watcher.say(warning)
     return placed
 
 
@@ -160,6 +167,7 @@ def measure(
     which: NDArray[np.int64],
     side: Side,
     device: torch.device,
+    copies: int,
 ) -> Measured | None:
     """Logits of one side from the engine that serves; None where the side is empty."""
     if not len(which):
@@ -167,7 +175,7 @@ def measure(
     engine = TorchEngine(servable, str(device), lock=threading.Lock())
     batches = np.array_split(which, -(-len(which) // ENGINE_BATCH))
     logits = np.concatenate([engine.run(pixels).logits for _, pixels in pictures.batches(batches)])
-    return Measured(side, tuple(pictures.files[number] for number in which), labels[which], logits)
+    return Measured(side, tuple(pictures.files[number] for number in which), labels[which], logits, copies)
 
 
 @contextmanager
@@ -234,20 +242,6 @@ def _identity(configuration: Configuration, placed: Sequence[Placed]) -> str:
 
 def _indices(placed: Sequence[Placed], side: Side) -> NDArray[np.int64]:
     return np.array([number for number, each in enumerate(placed) if each.side == side], np.int64)
-
-
-def _warn_of_copies(placed: Sequence[Placed], watcher: Watcher) -> None:
-    first: dict[str, Placed] = {}
-    for each in placed:
-        other = first.setdefault(each.digest, each)
-        if other.file.class_index != each.file.class_index:
-            watcher.say(
-                f"warning: {other.file.name} and {each.file.name} are the same picture in two classes"
-            )
-        elif other.side != each.side:
-            watcher.say(
-                f"warning: {other.file.name} ({other.side}) and {each.file.name} ({each.side}) are the same picture"
-            )
 
 
 def _say_split(placed: Sequence[Placed], classes: Sequence[str], watcher: Watcher) -> None:

@@ -42,6 +42,11 @@ class File:
     side: Side | None
     """None: the folder leaves it to us."""
 
+    @property
+    def name_in_side(self) -> str:
+        """Below train/ or val/: what a group is read from, or the pictures of one would be two groups."""
+        return self.name if self.side is None else self.name.partition("/")[2]
+
 
 @dataclass(frozen=True, slots=True)
 class Folder:

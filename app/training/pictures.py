@@ -1,6 +1,6 @@
 """The folder's pictures as the network takes them, by the code that serves.
 
-files -> decode, the manifest's geometry (image threads) -> (h, w, 3) uint8, SHA-256, group; or why not
+files -> decode, the manifest's geometry (image threads) -> (h, w, 3) uint8, SHA-256 of both, group; or why not
 
 Every file is read once before anything is trained, so that a damaged one stops nothing in epoch 30. What
 fits the bound is kept; else pictures are decoded again in every epoch, one batch ahead of the network.
@@ -34,6 +34,8 @@ class Read:
     file: File
     digest: str = ""
     """SHA-256 of its bytes."""
+    pixels: str = ""
+    """SHA-256 of what the network takes of it: copies share it, whatever their files hold besides."""
     group: str | None = None
     damage: str | None = None
     """Why it cannot be used; None: it can."""
@@ -124,7 +126,12 @@ class Pictures:
             return Read(file, damage=f"cannot be read ({error.strerror})")
         if self._kept is not None:
             self._kept[number] = pixels
-        return Read(file, hashlib.sha256(data).hexdigest(), group_of(file.name, data) if group_of else None)
+        return Read(
+            file,
+            hashlib.sha256(data).hexdigest(),
+            hashlib.sha256(pixels.tobytes()).hexdigest(),
+            group_of(file.name_in_side, data) if group_of else None,
+        )
 
     def _again(self, number: int) -> Pixels:
         with suppress(RequestError, OSError):

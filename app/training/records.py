@@ -7,16 +7,12 @@ import csv
 import io
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Final
 
 import numpy as np
 
 from app.evaluation.calibration import probabilities_at
-from app.evaluation.evaluated import LEAST_PER_CLASS
 from app.training.trained import Measured, Placed, Trained
 from app.training.work import Epoch
-
-UNCLAIMED: Final = f"not claimed (fewer than {LEAST_PER_CLASS} pictures of a class)"
 
 
 def history_csv(history: Sequence[Epoch]) -> str:
@@ -58,12 +54,13 @@ def summary_txt(trained: Trained) -> str:
     augmentation = ", ".join(
         f"{key} {value}" for key, value in configuration.augmentation.model_dump().items()
     )
+    unclaimed = f"not claimed ({measured.why_unclaimed})"
     values = {
         "side": measured.side,
         "pictures": len(measured.labels),
         "right": measured.right,
-        "accuracy": f"{measured.accuracy:.4f}" if measured.claims_accuracy else UNCLAIMED,
-        "macro F1": f"{macro_f1(measured):.4f}" if measured.claims_accuracy else UNCLAIMED,
+        "accuracy": f"{measured.accuracy:.4f}" if measured.claims_accuracy else unclaimed,
+        "macro F1": f"{macro_f1(measured):.4f}" if measured.claims_accuracy else unclaimed,
         "architecture": configuration.architecture,
         "begun from": trained.origin,
         "optimiser": f"{configuration.optimiser.name} {configuration.optimiser.learning_rate:g}",

@@ -58,6 +58,12 @@ DAMAGED: Final[Mapping[Language, str]] = {
     "en": "Pictures that could not be used: {}; split.csv lists them.",
     "ko": "쓸 수 없는 사진: {}장. split.csv에 목록이 있습니다.",
 }
+SEEN: Final[Mapping[Language, str]] = {
+    "en": "{count} of the {side}'s {of} pictures have the same pixels as pictures that were learnt from or that chose the "
+    "epoch. No accuracy is claimed of it: they tell what is known by heart.",
+    "ko": "{side}의 사진 {of}장 가운데 {count}장은 학습하거나 에폭을 고르는 데 쓴 사진과 픽셀이 같습니다. 외운 것을 재는 셈이므로 "
+    "정확도를 주장하지 않습니다.",
+}
 
 
 def report_files(trained: Trained, *, name: str, max_pixels: int) -> dict[str, bytes]:
@@ -123,7 +129,16 @@ def evaluated(trained: Trained, *, name: str, max_pixels: int) -> Evaluation:
 def _notes(language: Language, trained: Trained) -> tuple[str, ...]:
     chosen = CHOICES[language].get(trained.chosen_by_validation)
     damaged = DAMAGED[language].format(len(trained.damaged))
-    return (chosen, damaged) if chosen else (damaged,)
+    seen = tuple(
+        SEEN[language].format(
+            count=side.seen_before,
+            of=len(side.labels),
+            side=_name(side.side) if language == "en" else SIDES_IN_KOREAN[side.side],
+        )
+        for side in (trained.test, trained.validation)
+        if side is not None and side.seen_before
+    )
+    return (*seen, *((chosen,) if chosen else ()), damaged)
 
 
 def _in_words_of(language: Language, evaluation: Evaluation, trained: Trained) -> Evaluation:
@@ -155,6 +170,7 @@ def _subject(trained: Trained, side: Measured, engine: TorchEngine, limits: Limi
         name=_name(side.side),
         model=None,
         predictions=predictions,
+        seen_before=side.seen_before,
         temperature=trained.temperature,
         labels={name: trained.manifest.labels(name) for name in ("en", *trained.manifest.display)},
         mistakes=gallery(

@@ -27,7 +27,7 @@ class Item:
 
     class_index: int
     digest: str
-    """SHA-256 of the file: copies share it."""
+    """Of the file, or of its copies' files the smallest: copies share it."""
     side: Side | None = None
     """Where the folder has put it already."""
     group: str | None = None

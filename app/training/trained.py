@@ -29,6 +29,8 @@ class Placed:
     group: str | None
     digest: str
     """SHA-256 of the file; empty where it could not be read."""
+    pixels: str
+    """SHA-256 of what the network takes of it; empty likewise."""
     damage: str | None
 
 
@@ -42,6 +44,8 @@ class Measured:
     """(N,)."""
     logits: NDArray[np.float32]
     """(N, K)."""
+    seen_before: int = 0
+    """Pictures of it that stand on an earlier side too, by their pixels."""
 
     @property
     def accuracy(self) -> float:
@@ -55,8 +59,17 @@ class Measured:
 
     @property
     def claims_accuracy(self) -> bool:
-        """Whether every class has the pictures that the report asks for before it speaks of accuracy."""
-        return int(np.bincount(self.labels, minlength=self.logits.shape[1]).min()) >= LEAST_PER_CLASS
+        """Whether every class has the pictures that the report asks for before it speaks of accuracy, all of them new."""
+        return self.why_unclaimed is None
+
+    @property
+    def why_unclaimed(self) -> str | None:
+        """In a few words; None: it is claimed."""
+        if self.seen_before:
+            return f"{self.seen_before} of its pictures stand on another side too"
+        if int(np.bincount(self.labels, minlength=self.logits.shape[1]).min()) < LEAST_PER_CLASS:
+            return f"fewer than {LEAST_PER_CLASS} pictures of a class"
+        return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ def trained(few_digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Train
 
 
 def placed(name: str, side: Side | None, damage: str | None = None) -> Placed:
-    return Placed(File(Path(name), name, 0, None), side, None, "", damage)
+    return Placed(File(Path(name), name, 0, None), side, None, "", "", damage)
 
 
 def of(trained: Trained, *sides: Side) -> list[File]:
