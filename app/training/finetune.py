@@ -36,6 +36,8 @@ from app.training.watch import Watcher
 from app.training.work import held, refuse_foreign
 
 ENGINE_BATCH = 16
+MANY_GROUPS = 0.9
+"""Of the pictures: with more groups than this, what should stand together hardly does."""
 LEAST_FOR_TEMPERATURE = 30
 """Validation pictures. Six of them once made a network that guessed four times as sure."""
 
@@ -140,6 +142,8 @@ def placed_pictures(
             f"--group-by {configuration.data.group_by}: {len(lost)} of {len(good)} pictures say nothing, the first "
             f"{lost[0].file.name}; give a regular expression that matches every name"
         )
+    if configuration.data.group_by != "none":
+        _say_groups(len({read.group for read in good}), len(good), watcher)
     sides = split(
         [
             Item(read.file.class_index, digest, read.file.side, read.group)
@@ -242,6 +246,15 @@ def _identity(configuration: Configuration, placed: Sequence[Placed]) -> str:
 
 def _indices(placed: Sequence[Placed], side: Side) -> NDArray[np.int64]:
     return np.array([number for number, each in enumerate(placed) if each.side == side], np.int64)
+
+
+def _say_groups(count: int, pictures: int, watcher: Watcher) -> None:
+    watcher.say(f"{count} groups over {pictures} pictures")
+    if count > MANY_GROUPS * pictures:
+        watcher.say(
+            "warning: nearly every picture is a group by itself, so hardly anything is kept on one side; "
+            "does --group-by match what pictures of one group share?"
+        )
 
 
 def _say_split(placed: Sequence[Placed], classes: Sequence[str], watcher: Watcher) -> None:

@@ -1,12 +1,16 @@
 """Which picture stands where: nothing on two sides, every class on each, the same again with the same seed."""
 
 from collections import Counter
+from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from PIL import Image
+from training.runs import StopAt, run
 
-from app.errors import TrainingRefused
+from app.errors import TrainingRefused, TrainingStopped
 from app.training.folder import Side
 from app.training.split import Item, split
 
@@ -118,6 +122,44 @@ def test_a_folder_that_parts_a_group_is_refused() -> None:
 
     with pytest.raises(TrainingRefused, match="two sides: cam1"):
         sides(some)
+
+
+def sided(folder: Path) -> Path:
+    """Two classes of carcasses in four views each, the fourth view of every one of them in val/."""
+    chance = np.random.default_rng(0)
+    for name in ("a", "b"):
+        for number in range(12):
+            side = "val" if number % 4 == 3 else "train"
+            (folder / side / name).mkdir(parents=True, exist_ok=True)
+            pixels = chance.integers(0, 255, (8, 8), np.uint8)
+            Image.fromarray(pixels).save(folder / side / name / f"{name}{number // 4}_v{number % 4}.png")
+    return folder
+
+
+def test_a_group_on_two_sides_is_seen_also_where_the_expression_takes_in_the_path(tmp_path: Path) -> None:
+    """`train/a/a0` and `val/a/a0` are one carcass."""
+    with pytest.raises(TrainingRefused, match="two sides: a/a0, a/a1"):
+        run(sided(tmp_path / "views"), tmp_path / "work", data__group_by=r"^(.*)_v\d")
+
+
+@pytest.mark.parametrize(
+    ("group_by", "groups", "is_warned"),
+    [(r"/(.)\d_v", 2, False), (r"([ab]\d)_v", 6, False), (r"(\w+)\.png", 24, True)],
+)
+def test_how_many_groups_there_are_is_told(
+    group_by: str, groups: int, is_warned: bool, tmp_path: Path
+) -> None:
+    """An expression that tells every picture apart keeps nothing together."""
+    folder = sided(tmp_path / "views")
+    for path in (folder / "val").rglob("*.png"):
+        path.rename(folder / "train" / path.parent.name / path.name)
+    watcher = StopAt(0)
+
+    with pytest.raises((TrainingStopped, TrainingRefused)):
+        run(folder / "train", tmp_path / "work", watcher, data__group_by=group_by)
+
+    assert f"{groups} groups over 24 pictures" in watcher.said
+    assert any("nearly every picture is a group" in line for line in watcher.said) is is_warned
 
 
 @pytest.mark.parametrize(("validation", "test"), [(0.0, 0.2), (0.6, 0.5)])
