@@ -194,11 +194,16 @@ def _step(
         torch.nn.utils.clip_grad_norm_(servable.parameters(), clip_norm)
     scaler.step(optimiser)
     scaler.update()
-    if not math.isfinite(value := loss.item()):
-        raise TrainingRefused(
-            f"the loss is {value}: training diverged. Lower optimiser.learning_rate, or set schedule.warmup_epochs"
-        )
+    _check_finite(value := loss.item(), "the loss")
     return value
+
+
+def _check_finite(value: float, what: str) -> None:
+    if not math.isfinite(value):
+        raise TrainingRefused(
+            f"{what} is {value}: training diverged. Lower optimiser.learning_rate, or set schedule.warmup_epochs, "
+            "and give --restart"
+        )
 
 
 @torch.inference_mode()
@@ -222,11 +227,14 @@ def _measured(
     begun = time.monotonic()
     logits = predict(servable, material.pictures, material.validation, batch_size)  # (V, K)
     truth = torch.from_numpy(material.labels[material.validation]).to(logits.device)  # (V,)
+    loss = functional.cross_entropy(logits, truth).item()
+    # The last step of all is followed by no other whose loss would tell; such weights are never saved as an epoch's.
+    _check_finite(loss, "the validation loss")
     return Epoch(
         number=standing.epoch + 1,
         learning_rate=rate,
         training_loss=standing.loss_sum / len(material.training),
-        validation_loss=functional.cross_entropy(logits, truth).item(),
+        validation_loss=loss,
         validation_accuracy=(logits.argmax(1) == truth).float().mean().item(),
         seconds=standing.seconds + time.monotonic() - begun,
     )

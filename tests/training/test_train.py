@@ -14,7 +14,7 @@ from app.evaluation.calibration import probabilities_at
 from app.training.start import begun
 from app.training.trained import Trained
 from app.training.watch import Watcher
-from app.training.work import Epoch
+from app.training.work import STATE_FILE, Epoch
 
 
 @pytest.fixture(scope="module")
@@ -130,15 +130,22 @@ def test_the_last_epoch_is_kept_where_that_is_asked(few_digits: Path, tmp_path: 
     assert trained.validation.accuracy == pytest.approx(trained.history[-1].validation_accuracy)
 
 
-def test_training_that_diverges_says_what_to_lower(few_digits: Path, tmp_path: Path) -> None:
-    with pytest.raises(TrainingRefused, match=r"diverged. Lower optimiser.learning_rate"):
+@pytest.mark.parametrize(
+    ("batch_size", "what"),
+    [(8, "the loss is"), (64, "the validation loss is")],
+    ids=["a step", "the last step"],
+)
+def test_training_that_diverges_says_what_to_lower(
+    batch_size: int, what: str, few_digits: Path, tmp_path: Path
+) -> None:
+    """Also where no step follows that would tell; nothing of it is kept as a training that is done."""
+    with pytest.raises(TrainingRefused, match=rf"{what}.*diverged. Lower optimiser.learning_rate"):
         run(
-            few_digits,
-            tmp_path,
-            optimiser__name="sgd",
-            optimiser__learning_rate=1e30,
-            optimiser__clip_norm=0.0,
-        )
+            few_digits, tmp_path, training__epochs=1, training__batch_size=batch_size,
+            optimiser__name="sgd", optimiser__learning_rate=1e30, optimiser__clip_norm=0.0,
+        )  # fmt: skip
+
+    assert not (tmp_path / STATE_FILE).exists()
 
 
 def test_half_precision_on_the_cpu_is_refused_before_anything_is_read(
