@@ -23,7 +23,7 @@ from app.bundles.repository import place_of
 from app.cli.bundle_argument import free_place
 from app.cli.import_options import PRESETS
 from app.errors import TrainingRefused, TrainingStopped
-from app.settings import Settings
+from app.settings import load_settings
 from app.training.bundle import put_in_place
 from app.training.configuration import Configuration, read_configuration
 from app.training.configuration_text import write_configuration
@@ -74,6 +74,7 @@ class Options:
 
 def run_finetune(options: Options) -> None:
     """All of it; raises LinesideError."""
+    max_pixels = load_settings().max_image_pixels
     configuration = options.configuration()
     if options.folder is None:
         raise TrainingRefused("say which photographs: a folder that holds a folder for each class")
@@ -82,7 +83,6 @@ def run_finetune(options: Options) -> None:
     place = free_place(options.out)
     name, _ = place_of(place)
     work_folder = options.work or place.parent.parent / f".training-{name}"
-    max_pixels = Settings().max_image_pixels
     board = TensorBoard(options.tensorboard) if options.tensorboard else None
     with Screen() as screen, closing(board) if board else nullcontext(), _stopping(screen):
         watcher = Watchers([screen, board]) if board else screen

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 from app.bundles.repository import open_bundle
 from app.cli.main import app
-from app.errors import InvalidRequest, TrainingRefused
+from app.errors import InvalidRequest, SettingsInvalid, TrainingRefused
 from app.evaluation.calibration import probabilities_at
 from app.training.configuration import read_configuration
 from app.training.finetune import finetune
@@ -254,6 +254,24 @@ def test_a_command_that_cannot_be_meant_says_what_is_missing(
 
     assert isinstance(result.exception, TrainingRefused), result.output
     assert expected in result.exception.message
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "words"),
+    [
+        ("LINESIDE_MAX_IMAGE_MEGAPIXELS", "abc", "LINESIDE_MAX_IMAGE_MEGAPIXELS: "),
+        ("LINESIDE_MAX_IMAGE_MEGAPIXEL", "50", "unknown setting LINESIDE_MAX_IMAGE_MEGAPIXEL; did you mean"),
+    ],
+)
+def test_settings_are_read_as_every_command_reads_them(
+    variable: str, value: str, words: str, digits: Path, config: Path, tmp_path: Path
+) -> None:
+    arguments = ["finetune", str(digits), "--config", str(config), "--out", str(tmp_path / "models" / "x")]
+
+    result = CliRunner().invoke(app, arguments, env={variable: value})
+
+    assert isinstance(result.exception, SettingsInvalid), result.output
+    assert words in result.exception.message
 
 
 def test_a_version_that_is_there_is_refused_before_anything_is_read(
