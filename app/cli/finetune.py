@@ -12,7 +12,7 @@ from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, Final
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -33,6 +33,8 @@ from app.training.trained import Trained
 from app.training.watch import Watcher, Watchers
 from app.training.work import Epoch, clear
 from app.wiring import Proved
+
+GO_ON: Final = "Run the same command again to go on"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,19 +86,23 @@ def run_finetune(options: Options) -> None:
     name, _ = place_of(place)
     work_folder = options.work or place.parent.parent / f".training-{name}"
     board = TensorBoard(options.tensorboard) if options.tensorboard else None
-    with Screen() as screen, closing(board) if board else nullcontext(), _stopping(screen):
+    with Screen() as screen, closing(board) if board else nullcontext():
         watcher = Watchers([screen, board]) if board else screen
         try:
-            trained = finetune(
-                options.folder,
-                configuration,
-                work_folder=work_folder,
-                restart=options.restart,
-                max_pixels=max_pixels,
-                watcher=watcher,
-            )
+            with _stopping(screen):
+                trained = finetune(
+                    options.folder,
+                    configuration,
+                    work_folder=work_folder,
+                    restart=options.restart,
+                    max_pixels=max_pixels,
+                    watcher=watcher,
+                )
         except TrainingStopped as stopped:
-            raise TrainingStopped(f"{stopped.message}. Run the same command again to go on") from stopped
+            raise TrainingStopped(f"{stopped.message}. {GO_ON}") from stopped
+        if screen.is_asked_to_stop:
+            raise TrainingStopped(f"stopped before the bundle was written; the training is saved. {GO_ON}")
+        # From here on Ctrl-C ends it at once: what is half made goes, and the training is kept.
         proved = put_in_place(trained, place, max_pixels=max_pixels)
     clear(work_folder)
     _show(trained, proved, place, screen.console)

@@ -128,11 +128,7 @@ def train(
             standing.loss_sum += value * len(indices)
             standing.seconds = time.monotonic() - begun
             watcher.stepped(epoch + 1, standing.step, len(batches), value)
-            if watcher.wants_to_stop():
-                save()
-                raise TrainingStopped(
-                    f"stopped in epoch {epoch + 1}, step {standing.step}; all of it is saved"
-                )
+            _stop_if_wished(watcher, save, f"stopped in epoch {epoch + 1}, step {standing.step}")
             if time.monotonic() - saved_at >= plan.checkpoint_every_s:
                 saved_at = save()
 
@@ -149,6 +145,8 @@ def train(
             standing.best_epoch, best = epoch + 1, _copied(servable)
         standing.close_epoch(measured)
         watcher.ended(measured)
+        # Measuring takes its time, and no step may follow.
+        _stop_if_wished(watcher, save, f"stopped after epoch {measured.number}")
 
     if saved is None or standing != saved[0]:
         save()
@@ -219,6 +217,12 @@ def predict(servable: Servable, pictures: Pictures, which: NDArray[np.int64], ba
 
 def _step_seed(seed: int, epoch: int, step: int) -> int:
     return int.from_bytes(hashlib.sha256(f"{seed}/{epoch}/{step}".encode()).digest()[:7])
+
+
+def _stop_if_wished(watcher: Watcher, save: Callable[[], float], where: str) -> None:
+    if watcher.wants_to_stop():
+        save()
+        raise TrainingStopped(f"{where}; all of it is saved")
 
 
 def _measured(

@@ -24,7 +24,7 @@ class Watcher:
         """An epoch is done and measured."""
 
     def wants_to_stop(self) -> bool:
-        """Asked after every step; True ends the training once it is saved."""
+        """Asked after every step and every epoch; True ends the training once it is saved."""
         return False
 
 

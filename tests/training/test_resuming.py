@@ -3,7 +3,7 @@
 import contextlib
 import signal
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +14,8 @@ from training.runs import StopAt, files_of_at_most, run, start_command, weights
 
 from app.errors import TrainingRefused, TrainingStopped
 from app.training.trained import Trained
-from app.training.work import STATE_FILE, clear, held
+from app.training.watch import Watcher
+from app.training.work import STATE_FILE, Epoch, clear, held
 
 
 @pytest.fixture(scope="module")
@@ -132,6 +133,28 @@ def test_ctrl_c_saves_says_how_to_go_on_and_leaves_no_bundle(few_digits: Path, t
     assert "Run the same command again to go on" in " ".join(rest.split())
     assert not out.exists()
     assert (out.parent / ".training-digits" / STATE_FILE).stat().st_size > 10_000
+
+
+@dataclass
+class StopWhenMeasured(Watcher):
+    """Somebody presses Ctrl-C while the last epoch is measured, after the last question of a step."""
+
+    measured: bool = False
+
+    def ended(self, epoch: Epoch) -> None:
+        self.measured = epoch.number == 2
+
+    def wants_to_stop(self) -> bool:
+        return self.measured
+
+
+def test_ctrl_c_after_the_last_step_stops_too(whole: Trained, few_digits: Path, tmp_path: Path) -> None:
+    with pytest.raises(TrainingStopped, match="stopped after epoch 2"):
+        run(few_digits, tmp_path, StopWhenMeasured())
+
+    watcher = StopAt(10**6)
+    assert torch.equal(weights(run(few_digits, tmp_path, watcher)), weights(whole))
+    assert "the training is done already; what is left is the bundle" in watcher.said
 
 
 def test_another_configuration_does_not_go_on_where_this_one_stopped(
