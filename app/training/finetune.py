@@ -8,7 +8,6 @@ The bundle is `bundle.py`'s; screens are the command line's.
 import hashlib
 import os
 import threading
-import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -65,7 +64,6 @@ def finetune(
         TrainingRefused: the folder, the configuration, the starting weights or the disk.
         TrainingStopped: the watcher wished so; the same call goes on.
     """
-    started = time.monotonic()
     refuse_foreign(work_folder)
     group_of = grouping(configuration.data.group_by)
     listed = list_folder(folder, configuration.classes)
@@ -119,7 +117,6 @@ def finetune(
         history=tuple(history),
         validation=validation,
         test=measured["test"],
-        seconds=time.monotonic() - started,
     )
 
 

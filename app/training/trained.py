@@ -86,7 +86,11 @@ class Trained:
     history: tuple[Epoch, ...]
     validation: Measured
     test: Measured | None
-    seconds: float
+
+    @property
+    def seconds(self) -> float:
+        """Of all epochs, over all processes that worked on them."""
+        return sum(epoch.seconds for epoch in self.history)
 
     @property
     def kept(self) -> Epoch:

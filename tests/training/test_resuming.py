@@ -13,6 +13,7 @@ from training.conftest import SMALL
 from training.runs import StopAt, files_of_at_most, run, start_command, weights
 
 from app.errors import TrainingRefused, TrainingStopped
+from app.training.card import model_card
 from app.training.trained import Trained
 from app.training.watch import Watcher
 from app.training.work import STATE_FILE, Epoch, clear, held
@@ -52,6 +53,13 @@ def test_a_training_stopped_after_every_step_ends_in_the_same_weights(
     assert [replace(e, seconds=0.0) for e in trained.history] == [
         replace(e, seconds=0.0) for e in wanted.history
     ]
+
+
+def test_the_card_tells_the_time_of_all_processes_that_trained(whole: Trained) -> None:
+    """Not of the one that ended it."""
+    long = replace(whole, history=tuple(replace(epoch, seconds=1000.0) for epoch in whole.history))
+
+    assert "2 epochs in 2000 s" in model_card(long)
 
 
 def test_the_number_of_image_threads_and_the_cache_change_nothing(
