@@ -24,7 +24,7 @@ from app.cli.bundle_argument import free_place
 from app.cli.import_options import PRESETS
 from app.errors import TrainingRefused, TrainingStopped
 from app.settings import load_settings
-from app.training.bundle import put_in_place
+from app.training.bundle import check_place, put_in_place
 from app.training.configuration import Configuration, read_configuration
 from app.training.configuration_text import write_configuration
 from app.training.finetune import finetune
@@ -84,6 +84,7 @@ def run_finetune(options: Options) -> None:
         raise TrainingRefused("say where the bundle goes: --out models/NAME")
     place = free_place(options.out)
     name, _ = place_of(place)
+    check_place(place)
     work_folder = options.work or place.parent.parent / f".training-{name}"
     board = TensorBoard(options.tensorboard) if options.tensorboard else None
     with Screen() as screen, closing(board) if board else nullcontext():

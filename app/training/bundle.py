@@ -5,6 +5,8 @@ Trained -> weights, manifest, golden images of the validation set, card, trainin
 An earlier version is never touched, and nothing of a failed one remains.
 """
 
+import errno
+import os
 import tempfile
 from pathlib import Path
 from typing import Final
@@ -30,6 +32,22 @@ from app.wiring import Machine, Proved, prove
 
 RECORDS: Final = "training"
 """Folder in the bundle; the server does not look into it."""
+FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""What room would help against."""
+
+
+def check_place(place: Path) -> None:
+    """Raises TrainingRefused where no bundle could be written: better before the training than after it."""
+    try:
+        place.parent.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=place.parent.parent, prefix=".making-"):
+            pass
+        if place.parent.exists() and not os.access(place.parent, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except OSError as error:
+        raise TrainingRefused(
+            f"--out {place.parent}: cannot be written ({error.strerror}); name another place"
+        ) from error
 
 
 def put_in_place(trained: Trained, place: Path, *, max_pixels: int) -> Proved:
@@ -52,8 +70,9 @@ def put_in_place(trained: Trained, place: Path, *, max_pixels: int) -> Proved:
             place.parent.mkdir(exist_ok=True)
             new.rename(place)
     except OSError as error:
+        remedy = "make room" if error.errno in FULL else "put that right"
         raise TrainingRefused(
-            f"{name}/{version} cannot be written: {error.strerror}. The training is kept; make room and run the same command again"
+            f"{name}/{version} cannot be written: {error.strerror}. The training is kept; {remedy} and run the same command again"
         ) from error
     return proved
 

@@ -274,6 +274,21 @@ def test_settings_are_read_as_every_command_reads_them(
     assert words in result.exception.message
 
 
+def test_a_place_that_cannot_be_written_is_told_before_anything_is_read(
+    digits: Path, config: Path, tmp_path: Path
+) -> None:
+    """With work folder elsewhere, which alone would be found out soon."""
+    work = tmp_path / "work"
+    (tmp_path / "file").write_text("no folder", "utf-8")
+    for place in (Path("/proc/nope/m"), tmp_path / "file" / "models" / "m"):
+        result = command(digits, "--config", config, "--out", place, "--work", work)
+
+        assert isinstance(result.exception, TrainingRefused), result.output
+        assert "name another place" in result.exception.message
+        assert "begins from" not in result.output
+    assert not work.exists()
+
+
 def test_a_version_that_is_there_is_refused_before_anything_is_read(
     models: Path, digits: Path, config: Path
 ) -> None:
