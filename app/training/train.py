@@ -122,10 +122,11 @@ def train(
             images = varied(torch.from_numpy(pixels).to(device), draws[indices], configuration.augmentation)
             logits = forward(servable, images, plan)  # (B, K)
             loss = loss_of(logits, labels[indices])
+            plain = functional.cross_entropy(logits.detach(), labels[indices], reduction="sum").item()
             value = _step(loss, servable, optimiser, scaler, clip_norm=configuration.optimiser.clip_norm)
 
             standing.step += 1
-            standing.loss_sum += value * len(indices)
+            standing.loss_sum += plain
             standing.seconds = time.monotonic() - begun
             watcher.stepped(epoch + 1, standing.step, len(batches), value)
             _stop_if_wished(watcher, save, f"stopped in epoch {epoch + 1}, step {standing.step}")

@@ -42,9 +42,10 @@ class Epoch:
     learning_rate: float
     """Of its last step."""
     training_loss: float
-    """Mean over the epoch's augmented pictures, while the weights moved."""
+    """Mean cross-entropy in nats over the epoch's augmented pictures, while the weights moved; without smoothing or
+    class weights, so that it may be laid beside the next."""
     validation_loss: float
-    """Mean cross-entropy in nats after it, without smoothing or class weights."""
+    """Mean cross-entropy in nats after it, likewise."""
     validation_accuracy: float
     seconds: float
 
@@ -58,7 +59,7 @@ class Standing:
     step: int = 0
     """Batches of it that are done."""
     loss_sum: float = 0.0
-    """Over the pictures of these batches."""
+    """Cross-entropy, over the pictures of these batches."""
     seconds: float = 0.0
     """Of this epoch, over all processes that worked on it."""
     history: list[Epoch] = field(default_factory=list)

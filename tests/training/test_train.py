@@ -123,6 +123,16 @@ def test_the_best_epoch_is_kept_and_patience_ends_it(few_digits: Path, tmp_path:
     assert trained.validation.accuracy == pytest.approx(trained.kept.validation_accuracy)
 
 
+def test_both_losses_of_an_epoch_are_plain_cross_entropy(few_digits: Path, tmp_path: Path) -> None:
+    """Whatever is learnt by: smoothed alone, a network that tells nothing apart would still have another loss."""
+    plain, smoothed = (
+        run(few_digits, tmp_path / str(share), training__label_smoothing=share, training__epochs=1, optimiser__learning_rate=1e-9)
+        for share in (0.0, 0.9)
+    )  # fmt: skip
+
+    assert smoothed.history[0].training_loss == pytest.approx(plain.history[0].training_loss, abs=1e-4)
+
+
 def test_the_last_epoch_is_kept_where_that_is_asked(few_digits: Path, tmp_path: Path) -> None:
     trained = run(few_digits, tmp_path, training__keep="last", training__epochs=3)
 
