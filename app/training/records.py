@@ -39,12 +39,25 @@ def split_csv(placed: Sequence[Placed], classes: Sequence[str]) -> str:
 
 
 def pred_sol(measured: Measured, classes: Sequence[str], temperature: float) -> str:
-    """FILE, TRUE, PRED and its probability, tab-separated, as the first carcass project's offline run."""
+    r"""FILE, TRUE, PRED and its probability, tab-separated, as the first carcass project's offline run.
+
+    A tab, line break or backslash in a name is written as Python writes it in a text: `\t`.
+    """
     shares = probabilities_at(measured.logits, temperature)  # (N, K)
     lines = ["FILE\tTRUE\tPRED\tprob"]
     for file, label, row in zip(measured.files, measured.labels, shares, strict=True):
-        lines.append(f"{file.name}\t{classes[label]}\t{classes[int(row.argmax())]}\t{row.max():.6f}")
+        lines.append(
+            f"{_in_one_cell(file.name)}\t{classes[label]}\t{classes[int(row.argmax())]}\t{row.max():.6f}"
+        )
     return "\n".join(lines) + "\n"
+
+
+def _in_one_cell(name: str) -> str:
+    # The class names are the manifest's, which allows none of these.
+    parts = (
+        c.encode("unicode_escape").decode() if c in "\\\t" or c.splitlines() == [""] else c for c in name
+    )
+    return "".join(parts)
 
 
 def summary_txt(trained: Trained) -> str:
