@@ -5,7 +5,6 @@ from collections import Counter
 from app import __version__
 from app.evaluation.calibration import expected_calibration_error, probabilities_at, reliability
 from app.training.folder import SIDES
-from app.training.records import macro_f1
 from app.training.trained import Measured, Trained
 
 CARD = """# {title}
@@ -95,7 +94,7 @@ def _figures(measured: Measured, temperature: float) -> str:
         len(measured.labels),
         measured.right,
         f"{measured.accuracy:.2%}" if measured.claims_accuracy else "not claimed",
-        f"{macro_f1(measured):.4f}" if measured.claims_accuracy else "not claimed",
+        f"{measured.figures.macro_f1:.4f}" if measured.claims_accuracy else "not claimed",
         *(f"{error:.4f}" for error in errors),
     )
     return f"| {' | '.join(map(str, cells))} |"

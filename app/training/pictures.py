@@ -73,11 +73,6 @@ class Pictures:
         if int(np.prod(shape)) <= max_cache_bytes:
             self._kept = np.zeros(shape, np.uint8)
 
-    @property
-    def are_kept(self) -> bool:
-        """Whether all of them stay decoded in memory."""
-        return self._kept is not None
-
     def __enter__(self) -> Self:
         return self
 

@@ -8,8 +8,6 @@ import io
 from collections.abc import Sequence
 from dataclasses import asdict
 
-import numpy as np
-
 from app.evaluation.calibration import probabilities_at
 from app.training.trained import Measured, Placed, Trained
 from app.training.work import Epoch
@@ -73,7 +71,7 @@ def summary_txt(trained: Trained) -> str:
         "pictures": len(measured.labels),
         "right": measured.right,
         "accuracy": f"{measured.accuracy:.4f}" if measured.claims_accuracy else unclaimed,
-        "macro F1": f"{macro_f1(measured):.4f}" if measured.claims_accuracy else unclaimed,
+        "macro F1": f"{measured.figures.macro_f1:.4f}" if measured.claims_accuracy else unclaimed,
         "architecture": configuration.architecture,
         "begun from": trained.origin,
         "optimiser": f"{configuration.optimiser.name} {configuration.optimiser.learning_rate:g}",
@@ -83,17 +81,6 @@ def summary_txt(trained: Trained) -> str:
         "augmentation": augmentation,
     }
     return "".join(f"{name}: {value}\n" for name, value in values.items())
-
-
-def macro_f1(measured: Measured) -> float:
-    """Mean over the classes of 2 TP / (2 TP + FP + FN); a class that is neither there nor named counts 0."""
-    named = measured.logits.argmax(1)
-    scores = []
-    for index in range(measured.logits.shape[1]):
-        right = int(((named == index) & (measured.labels == index)).sum())
-        either = int((named == index).sum() + (measured.labels == index).sum())
-        scores.append(2 * right / either if either else 0.0)
-    return float(np.mean(scores))
 
 
 def _csv(rows: Sequence[Sequence[object]]) -> str:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from app.bundles.manifest import Manifest
 from app.evaluation.evaluated import LEAST_PER_CLASS
+from app.evaluation.metrics import Figures, figures
 from app.nets.servable import Servable
 from app.training.configuration import Configuration
 from app.training.folder import File, Side
@@ -46,6 +47,12 @@ class Measured:
     """(N, K)."""
     seen_before: int = 0
     """Pictures of it that stand on an earlier side too, by their pixels."""
+
+    @property
+    def figures(self) -> Figures:
+        """As the report computes them; the classes are numbers here."""
+        names = [str(index) for index in range(self.logits.shape[1])]
+        return figures(self.labels, self.logits.argmax(1), names)
 
     @property
     def accuracy(self) -> float:
