@@ -7,11 +7,15 @@ otherwise after training although none of its weights moved.
 """
 
 from collections.abc import Sequence
+from typing import Final
 
 from torch import nn
 
 from app.nets.servable import Servable
 from app.training.configuration import Training
+
+NEARLY_ALL: Final = 0.95
+"""Of the parameters: a child with more is the trunk, beside some stem."""
 
 
 def stages(trunk: nn.Module) -> list[list[nn.Module]]:
@@ -57,12 +61,12 @@ def _flat(parts: Sequence[list[nn.Module]]) -> list[nn.Module]:
 
 
 def _parts(trunk: nn.Module) -> list[nn.Module]:
-    """Its children; where nearly all of it is in one of them (`features`), that one's in its place."""
+    """Its children; where nearly all of it is in one of them (`features`, `blocks`), that one's in its place."""
     parts = list(trunk.children())
-    learning = [part for part in parts if _learns(part)]
-    if len(learning) == 1 and list(learning[0].children()):
-        at = parts.index(learning[0])
-        return [*parts[:at], *_parts(learning[0]), *parts[at + 1 :]]
+    sizes = [sum(each.numel() for each in part.parameters()) for part in parts]
+    at = sizes.index(max(sizes))
+    if sizes[at] > NEARLY_ALL * sum(sizes) and list(parts[at].children()):
+        return [*parts[:at], *_parts(parts[at]), *parts[at + 1 :]]
     return parts
 
 

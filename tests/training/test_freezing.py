@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from training.runs import run, small
 
 from app.domain import NetworkSpec, Size
-from app.nets.architectures import get_architecture
+from app.nets.architectures import architecture_names, get_architecture
 from app.nets.servable import Servable, build_servable, servable_state
 from app.training.configuration import Training
 from app.training.freezing import stages, thaw
@@ -74,6 +74,9 @@ def test_what_learns(freeze: str, epoch: int, learning: set[str], resnet: Servab
         ("convnext_tiny", {"7"}),
         ("inception_v3", {"Mixed_7c"}),
         ("efficientnet_b0", {"7", "8"}),
+        ("xception41", {"12", "act", "head"}),
+        ("xception65", {"20", "act", "head"}),
+        ("xception71", {"22", "act", "head"}),
     ],
 )
 def test_last_stage_of_other_families(architecture: str, last: set[str]) -> None:
@@ -85,6 +88,18 @@ def test_last_stage_of_other_families(architecture: str, last: set[str]) -> None
 
     assert {own[module] for module in parts[-1]} == last
     assert len(parts) > 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("architecture", architecture_names())
+def test_no_last_stage_is_nearly_the_whole_trunk(architecture: str) -> None:
+    """`layer4` and `gradual` would be `none`."""
+    with torch.device("meta"):
+        trunk = get_architecture(architecture).build_trunk()
+
+    last = sum(weight.numel() for part in stages(trunk)[-1] for weight in part.parameters())
+
+    assert last < 0.9 * sum(weight.numel() for weight in trunk.parameters())
 
 
 def test_a_trunk_trained_on_half_of_the_classes_is_kept_to_the_bit(few_digits: Path, tmp_path: Path) -> None:
