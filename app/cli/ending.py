@@ -12,8 +12,9 @@ from rich.markup import escape
 from app.errors import LinesideError
 
 SYSTEMS_NO = frozenset(
-    {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENAMETOOLONG, errno.ELOOP}
-)
+    {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENAMETOOLONG, errno.ELOOP,
+     errno.ENOTDIR, errno.EFBIG}
+)  # fmt: skip
 """What the system refuses to this user, wherever it comes up: the file and the reason say what to do."""
 
 NEEDS_TORCH = frozenset({"torch", "torchvision", "safetensors", "h5py"})
@@ -35,11 +36,16 @@ def ending_in_order() -> Iterator[None]:
     except OSError as error:
         if error.errno not in SYSTEMS_NO:
             raise
-        _end(f"{error.strerror}: {error.filename}" if error.filename else str(error))
+        _end(systems_words(error))
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in NEEDS_TORCH:
             raise
         _end(f"this needs {error.name}, which is not installed here: pip install 'lineside[torch]'")
+
+
+def systems_words(error: OSError) -> str:
+    """What the system refused, and about which file."""
+    return f"{error.strerror}: {error.filename}" if error.filename else str(error)
 
 
 def _terminated(number: int, _frame: object) -> None:

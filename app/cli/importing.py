@@ -13,14 +13,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from safetensors.torch import save_file
+from safetensors.torch import save
 
+from app.bundles.files import write_atomically
 from app.bundles.golden import GoldenPicture
 from app.bundles.manifest import Manifest
 from app.bundles.manifest_text import describe
 from app.bundles.writer import write_bundle
 from app.checkpoints.found import Found, Note, Preprocessing, Question
 from app.checkpoints.readers import read_checkpoint
+from app.cli.ending import SYSTEMS_NO, systems_words
 from app.cli.import_options import (
     IMAGENET_MEAN,
     IMAGENET_STD,
@@ -77,6 +79,10 @@ def imported(options: Options) -> Report:
         proved = written(place, settled.manifest, servable, pictures)
     except LinesideError as error:
         return Report(file, "refused", found, reason=error.message)
+    except OSError as error:
+        if error.errno not in SYSTEMS_NO:
+            raise
+        return Report(file, "refused", found, reason=systems_words(error))
     return Report(file, "imported", found, settled.preprocessing, settled.classes, (), notes, proved=proved)
 
 
@@ -92,7 +98,7 @@ class _Settled:
 def _settle(found: Found, options: Options) -> _Settled:
     """File and options together; raises InvalidRequest where they contradict each other."""
     questions, notes = list(found.questions), list[Note]()
-    classes = _classes(found, options.class_names(), notes)
+    classes = _classes(found, options, notes)
     if classes is None:
         count = found.class_count or "all"
         about = f"the names of its {count} classes, in the order of the outputs"
@@ -157,15 +163,18 @@ def _printable(text: str) -> str:
     return text if text.isprintable() else ascii(text)
 
 
-def _classes(found: Found, given: tuple[str, ...] | None, notes: list[Note]) -> tuple[str, ...] | None:
-    own = found.classes
+def _classes(found: Found, options: Options, notes: list[Note]) -> tuple[str, ...] | None:
+    own, given = found.classes, options.class_names()
     if own is not None and found.class_count is not None and len(own) != found.class_count:
         notes.append(
             Note("warning", f"the file names {len(own)} classes for {found.class_count} outputs; not used")
         )
         own = None
     if given is None:
+        if own is not None:
+            _check_names(own, "the file's own class names; give others with --classes")
         return own
+    _check_names(given, "--classes" if options.classes is not None else "--classes-from")
     if found.class_count is not None and len(given) != found.class_count:
         raise InvalidRequest(f"the head has {found.class_count} outputs, {len(given)} classes were named")
     if own is not None and set(own) == set(given) and own != given:
@@ -176,6 +185,14 @@ def _classes(found: Found, given: tuple[str, ...] | None, notes: list[Note]) -> 
         pairs = ", ".join(f"{before} -> {after}" for before, after in list(zip(own, given, strict=True))[:8])
         notes.append(Note("settled", f"classes renamed: {pairs}"))
     return given
+
+
+def _check_names(classes: tuple[str, ...], source: str) -> None:
+    """Raises InvalidRequest, before a manifest that nobody has seen complains."""
+    twice = sorted({name for name in classes if classes.count(name) > 1 and name})
+    if twice or "" in classes:
+        fault = f"{', '.join(twice[:5])} repeated" if twice else "one is empty"
+        raise InvalidRequest(f"{source}: {fault}; every output has a name of its own")
 
 
 def _golden(
@@ -215,7 +232,8 @@ def written(place: Path, manifest: Manifest, servable: Servable, pictures: Seque
     write_bundle(
         place,
         manifest=manifest,
-        write_weights=lambda path: save_file(servable_state(servable), path),
+        # Not save_file: its error on a full disk is no OSError.
+        write_weights=lambda path: write_atomically(path, save(servable_state(servable))),
         pictures=pictures,
         made_with=environment("cpu", TorchEngine.precision),
     )

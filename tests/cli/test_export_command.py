@@ -1,17 +1,15 @@
 """`lineside export`: the form in the bundle, proved, whole or not at all, and served from there."""
 
 import json
-import resource
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
 from support.bundles import write_random_bundle
+from support.disk import files_at_most
 from support.pictures import picture_file
 from support.server import test_settings, threaded_server
 from typer.testing import CliRunner
@@ -36,17 +34,6 @@ def everything(folder: Path) -> dict[str, tuple[int, bytes]]:
         else (0, b"")
         for path in folder.rglob("*")
     }
-
-
-@contextmanager
-def files_at_most(size_bytes: int) -> Iterator[None]:
-    """As on a full disk: whatever is written beyond is refused by the system."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_the_form_lies_in_the_bundle_and_is_what_serves(tmp_path: Path) -> None:

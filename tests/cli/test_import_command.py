@@ -8,6 +8,7 @@ import httpx
 import pytest
 import torch
 from support.bundles import random_servable
+from support.disk import files_at_most
 from support.pictures import picture_file
 from support.server import test_settings, threaded_server
 from typer.testing import CliRunner
@@ -107,3 +108,19 @@ def test_golden_images_are_spread_over_the_classes(checkpoint: Path) -> None:
     assert len(shown) <= 16
     assert {shown.count(name) for name in report["classes"]} <= {4, 5, 6}
     assert golden["made_with"]["precision"] == "float32"
+
+
+def test_what_the_system_refuses_is_one_line_and_leaves_nothing(checkpoint: Path) -> None:
+    """A full disk, which safetensors tells in an error of its own, and a file where a folder should be."""
+    folder = checkpoint.parent
+    (folder / "file").touch()
+    given = ["--classes", "a,b,c", "--out"]
+
+    with files_at_most(100_000):
+        full, told_full = command(checkpoint, *given, str(folder / "models" / "line"))
+    inside, told_inside = command(checkpoint, *given, str(folder / "file" / "line"))
+
+    assert (full, inside) == (1, 1)
+    assert "File too large" in told_full["reason"]
+    assert "Not a directory" in told_inside["reason"]
+    assert sorted(path.name for path in folder.iterdir()) == ["best.pth", "file", "small.toml"]
