@@ -36,6 +36,24 @@ _KNOWN: Final = re.compile(
 )
 
 
+_MENDED: Final = (
+    (
+        r"quanti[sz]|_rebuild_qtensor|\bqint|ScriptObject",
+        "it is quantised: import the network as it was before that",
+    ),
+    (
+        r"_rebuild_sparse",
+        'it has sparse tensors; save them dense: torch.save({k: v.to_dense() for k, v in model.state_dict().items()}, "weights.pth")',
+    ),
+    (
+        r"torch\.float8|_rebuild_tensor_v3",
+        "its numbers are of a kind that is not read; save float32: torch.save({k: v.float() for k, v in model.state_dict().items()}, "
+        '"weights.pth")',
+    ),
+)
+"""State dicts already, so that saving the state dict would mend nothing."""
+
+
 def unknown_imports(names: Iterable[Name]) -> list[str]:
     """Those that no training dictionary or torchvision module needs, sorted."""
     return sorted(str(name) for name in names if not _KNOWN.fullmatch(str(name)))
@@ -44,6 +62,9 @@ def unknown_imports(names: Iterable[Name]) -> list[str]:
 def refusal(file: str, unknown: list[str]) -> str:
     """Why a file with these names is refused, and the line that mends it."""
     shown = ", ".join(ascii(name)[1:-1][:80] for name in unknown[:5])
+    for pattern, mend in _MENDED:
+        if any(re.search(pattern, name) for name in unknown):
+            return f"{file}: it names {ascii(unknown[0])[1:-1][:80]}; {mend}"
     more = f" and {len(unknown) - 5} more" if len(unknown) > 5 else ""
     return (
         f"{file}: it names {shown}{more}, which is neither numbers nor a network of torchvision. Nothing of it "

@@ -10,7 +10,7 @@ import io
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Final
@@ -24,6 +24,9 @@ from app.errors import WeightsRefused
 MAX_INDEX_BYTES: Final = 32 * 2**20
 MAX_ZIP_ENTRIES: Final = 65_536
 LEGACY_MAGIC: Final = 0x1950A86A20F9469CFC6C
+MAGIC_BYTES: Final = 64
+"""More than a pickle of it takes in any protocol."""
+AS_TENSORS: Final = 'torch.save({k: torch.from_numpy(v) for k, v in arrays.items()}, "weights.pth")'
 
 DTYPES: Final = {
     "HalfStorage": torch.float16,
@@ -52,6 +55,8 @@ class TorchFile:
     names: frozenset[Name]
     fetch: Fetch
     is_program: bool = False
+    sources: Callable[[], Mapping[str, str]] = dict
+    """Of a program: the text of its classes, by module."""
 
     def is_tensor(self, value: object) -> bool:
         """Whether this record describes a tensor or a parameter."""
@@ -124,7 +129,8 @@ def open_zip(path: Path) -> TorchFile:
             root = indices[0].removesuffix("data.pkl")
             if entries[indices[0]].file_size > MAX_INDEX_BYTES:
                 raise WeightsRefused(
-                    f"{path.name}: an index of {entries[indices[0]].file_size:,} bytes; forged"
+                    f"{path.name}: an index of {entries[indices[0]].file_size:,} bytes, at most {MAX_INDEX_BYTES:,} are "
+                    f"read; NumPy's arrays lie in it, torch's tensors beside it: {AS_TENSORS}"
                 )
             if entries.get(f"{root}byteorder") and archive.read(f"{root}byteorder") != b"little":
                 raise WeightsRefused(f"{path.name}: big-endian numbers; save it on an ordinary machine")
@@ -142,8 +148,21 @@ def open_zip(path: Path) -> TorchFile:
             raise WeightsRefused(f"{path.name}: a tensor asks for {count:,} bytes, the file holds {held:,}")
         return _entry_bytes(path, entry)[:count]
 
+    def sources() -> dict[str, str]:
+        code = f"{root}code/"
+        texts = [entry for name, entry in entries.items() if name.startswith(code) and name.endswith(".py")]
+        if sum(entry.file_size for entry in texts) > MAX_INDEX_BYTES:
+            raise WeightsRefused(f"{path.name}: a program of more than {MAX_INDEX_BYTES:,} bytes; forged")
+        with zipfile.ZipFile(path) as archive:
+            return {
+                entry.filename[len(code) : -len(".py")].replace("/", "."): archive.read(entry).decode(
+                    errors="replace"
+                )
+                for entry in texts
+            }
+
     return TorchFile(
-        path, "TorchScript zip" if is_program else "PyTorch zip", value, names, fetch, is_program
+        path, "TorchScript zip" if is_program else "PyTorch zip", value, names, fetch, is_program, sources
     )
 
 
@@ -177,11 +196,17 @@ def open_legacy(path: Path) -> TorchFile:
     size = path.stat().st_size
     with path.open("rb") as file:
         stream = io.BytesIO(file.read(MAX_INDEX_BYTES))
-    magic, _ = _index(path, stream)
+    try:
+        # The first pickle is a number. Of any other file the start is enough, however much follows.
+        magic, _ = read_pickle(io.BytesIO(stream.getvalue()[:MAGIC_BYTES]))
+    except PickleDamaged:
+        magic = None
     if magic != LEGACY_MAGIC:
         raise WeightsRefused(
-            f"{path.name}: a pickle, but not one that torch.save wrote; nothing of it was run"
+            f"{path.name}: a pickle, but not one that torch.save wrote; nothing of it was run. Where it holds NumPy's "
+            f"arrays: {AS_TENSORS}"
         )
+    _magic, _ = _index(path, stream)
     _protocol, _ = _index(path, stream)
     _system, _ = _index(path, stream)
     value, names = _index(path, stream)

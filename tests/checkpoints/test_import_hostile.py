@@ -185,3 +185,33 @@ def test_the_hostile_pickles_are_real(tmp_path: Path) -> None:
     torch.load(tmp_path / "best.pth", weights_only=False)
 
     assert marker.exists()
+
+
+def test_tensors_of_another_kind_are_refused_with_the_line_that_mends_them(tmp_path: Path) -> None:
+    """Each is a state dict already: to save the state dict would change nothing."""
+    path = tmp_path / "best.pth"
+    state = {"conv1.weight": torch.ones(64, 3, 7, 7), "fc.weight": torch.ones(3, 512)}
+    kinds = {
+        "v.float()": {name: tensor.to(torch.float8_e4m3fn) for name, tensor in state.items()},
+        "v.to_dense()": {name: tensor.to_sparse() for name, tensor in state.items()},
+    }
+    for words, content in kinds.items():
+        torch.save(content, path)
+
+        assert words in refusal(path, tmp_path / "line")
+
+
+@pytest.mark.parametrize("is_torchs", [True, False])
+def test_arrays_of_numpy_are_called_so_and_not_forged(*, is_torchs: bool, tmp_path: Path) -> None:
+    path = tmp_path / "best.pth"
+    arrays = {"layer": torch.zeros(9 * 2**20).numpy()}
+    if is_torchs:
+        torch.save(arrays, path)
+    else:
+        path.write_bytes(pickle.dumps(arrays))
+
+    words = refusal(path, tmp_path / "line")
+
+    assert "torch.from_numpy(v)" in words
+    assert "forged" not in words
+    assert "damaged" not in words
