@@ -5,26 +5,21 @@ Raw -> renaming -> heads -> which architecture fits -> Found
 
 import re
 from collections.abc import Mapping
-from typing import Any, Final
-
-import torch
-from torch import nn
+from dataclasses import replace
+from typing import Final
 
 from app.checkpoints.found import Answers, Found, Note, Preprocessing, Question
 from app.checkpoints.heads import FLATTENING, HeadFound, head_form
 from app.checkpoints.pickled import Thing
+from app.checkpoints.programs import unseen
 from app.checkpoints.renaming import Named, named
 from app.checkpoints.unwrap import Raw
-from app.domain import FlattenHead, HeadSpec, OwnHead
-from app.errors import WeightsRefused
+from app.checkpoints.whole_modules import same_modules
+from app.errors import InvalidRequest, WeightsRefused
 from app.nets.architecture import Architecture
 from app.nets.architectures import ARCHITECTURES, get_architecture
 from app.nets.recognition import fitting_architectures
 
-COMPARED: Final = ("kernel_size", "stride", "padding", "dilation", "groups", "eps", "output_size")
-"""Attributes of torch's modules that change the answer and leave no trace in the tensors."""
-HARMLESS: Final = frozenset({"Softmax", "LogSoftmax", "Dropout", "Identity", "Flatten", "AdaptiveAvgPool2d"})
-"""Beside a network they change neither its classes' order nor, behind our own softmax, their probabilities."""
 COUNTER: Final = "num_batches_tracked"
 
 
@@ -33,19 +28,11 @@ def converted(
 ) -> Found:
     """Raises WeightsRefused where no architecture or head computes what the file's network did."""
     parts = named(raw.tensors, answers)
-    names = fitting_architectures(parts.trunk) if parts.trunk else []
-    if answers.architecture is None:
-        # Keras' strides leave no trace in the tensors; only its own files, or the owner, can say so.
-        names = [name for name in names if ARCHITECTURES[name].family != "resnet_v1"]
+    _check_take(raw, answers)
+    raw = _seen(raw, parts)
+    names = _fitting(parts, answers)
     questions = [*raw.questions, *parts.questions]
     notes = [*raw.notes, *parts.notes]
-    if answers.architecture is not None:
-        get_architecture(answers.architecture)
-        if parts.trunk and names and answers.architecture not in names:
-            raise WeightsRefused(
-                f"--architecture {answers.architecture}: the tensors are those of {' or '.join(names)}"
-            )
-        names = [answers.architecture] if answers.architecture in names else []
     head: HeadFound | None = None
     if not questions:
         if not names:
@@ -66,8 +53,10 @@ def converted(
         else:
             head = found
             notes += found.notes
+            if not raw.modules:  # which say themselves what runs
+                _check_left(parts, ARCHITECTURES[names[0]], head.outputs)
     if raw.modules and names:
-        notes.append(_same_modules(raw.modules, parts, names[0], head.spec if head else None))
+        notes.append(same_modules(raw.modules, parts, names[0], head))
     transforms_input = bool(names) and _transforms_input(raw, parts, names[0], answers)
     if isinstance(transforms_input, Question):
         questions.append(transforms_input)
@@ -90,11 +79,64 @@ def converted(
         class_count=head.class_count if head else None,
         classes=raw.classes,
         preprocessing=preprocessing,
+        normalisation=parts.normalisation,
         transforms_input=transforms_input is True,
         details=raw.details,
         notes=tuple(notes),
         questions=tuple(questions),
     )
+
+
+def _seen(raw: Raw, parts: Named) -> Raw:
+    """Without the modules of a program where a class of its own calls trunk or head: they do not say how."""
+    own = unseen(raw.modules, parts) if raw.is_program else None
+    if own is None:
+        return raw
+    about = (
+        f"the program runs a {ascii(own)[1:-1][:80]}, whose forward pass is not read: that it normalises, pools and "
+        "activates as served is not known; `lineside verify --labelled FOLDER` tells"
+    )
+    return replace(raw, modules={}, notes=(*raw.notes, Note("warning", about)))
+
+
+def _fitting(parts: Named, answers: Answers) -> list[str]:
+    """Architectures that every tensor of the trunk fits; raises WeightsRefused where the owner names another."""
+    names = fitting_architectures(parts.trunk) if parts.trunk else []
+    if answers.architecture is None:
+        # Keras' strides leave no trace in the tensors; only its own files, or the owner, can say so.
+        return [name for name in names if ARCHITECTURES[name].family != "resnet_v1"]
+    get_architecture(answers.architecture)
+    if parts.trunk and names and answers.architecture not in names:
+        raise WeightsRefused(
+            f"--architecture {answers.architecture}: the tensors are those of {' or '.join(names)}"
+        )
+    return [answers.architecture] if answers.architecture in names else []
+
+
+def _check_take(raw: Raw, answers: Answers) -> None:
+    """Raises InvalidRequest where neither a dictionary's key nor a module has the name that --take says."""
+    if answers.take is not None and "take" not in answers.used:
+        there = f"weights are under {', '.join(raw.keys)}" if raw.keys else "leave it out"
+        raise InvalidRequest(f"--take {answers.take}: there is no such key or module in the file; {there}")
+
+
+def _check_left(parts: Named, architecture: Architecture, outputs: int) -> None:
+    """Raises WeightsRefused where a layer that --head leaves out fits between trunk and head, or behind it."""
+    channels = architecture.feature_channels
+    inputs = {channels, 2 * channels, channels * FLATTENING.get(architecture.family, 1) ** 2}
+    for name, tensor in parts.left.items():
+        shape = tuple(tensor.shape)
+        if name.endswith(".weight") and (
+            (len(shape) == 2 and ({*shape} <= inputs or shape[1] == outputs))
+            or (len(shape) == 1 and shape[0] in inputs)
+        ):
+            module, head = name.removesuffix(".weight"), parts.head_path
+            raise WeightsRefused(
+                f"--head {head} leaves out {ascii(module)[1:-1][:60]} of shape {shape}, which fits between trunk, head and "
+                f"answer, so predictions may pass through it. Make them one, such as model.{head} = "
+                f"torch.nn.Sequential(model.{module}, torch.nn.ReLU(), model.{head}), del model.{module}, and save the state "
+                "dict; where it only helped training, delete it and save"
+            )
 
 
 def _plain(name: str) -> str:
@@ -136,87 +178,15 @@ def _transforms_input(raw: Raw, parts: Named, architecture: str, answers: Answer
     if ARCHITECTURES[architecture].family not in {"inception", "googlenet"}:
         return False
     network = raw.modules.get(parts.trunk_path.removesuffix("."))
-    if network is not None and isinstance(network.state, dict):
+    if network is not None and isinstance(network.state, dict) and "transform_input" in network.state:
         return network.state.get("transform_input") is True
     if "architecture" in raw.details:
         return False  # timm's has no such thing
     if answers.transform_input is not None:
+        answers.use("transform_input")
         return answers.transform_input
     return Question(
         f"whether the {architecture} had transform_input, which torchvision turns on where training begins from "
         "its pretrained weights (weights=... or pretrained=True)",
         "--transform-input on, or --transform-input off where it was trained from scratch",
     )
-
-
-def _same_modules(
-    modules: Mapping[str, Thing], parts: Named, architecture: str, spec: HeadSpec | None
-) -> Note:
-    """What no tensor tells is compared as well: kinds, strides, paddings, epsilons.
-
-    Raises:
-        WeightsRefused: a module of the trunk is not what the architecture has.
-    """
-    with torch.device("meta"):
-        trunk = ARCHITECTURES[architecture].build_trunk()
-    root = parts.trunk_path.removesuffix(".")
-    if (
-        parts.style == "torchvision"
-        and root in modules
-        and not re.fullmatch(r"torchvision\.models\.\w+\.\w+", str(modules[root].made_by))
-    ):
-        raise WeightsRefused(
-            f"a {modules[root].made_by}, whose forward nobody here has seen; save its state dict"
-        )
-    head = parts.head_path or root
-    for path, outer in modules.items():
-        is_inside = not root or f"{path}.".startswith((f"{root}.", f"{head}.")) or root.startswith(f"{path}.")
-        if not is_inside and path and outer.made_by.name not in HARMLESS:
-            raise WeightsRefused(
-                f"beside the network stands a {outer.made_by}, which may change its input or its answer"
-            )
-    compared = 0
-    for name, module in trunk.named_modules():
-        found = modules.get(f"{parts.trunk_path}{name}")
-        if found is None or not name:
-            continue
-        if found.made_by.name != type(module).__name__:
-            raise WeightsRefused(
-                f"its {name} is a {found.made_by.name}, {architecture} has a {type(module).__name__}"
-            )
-        _same_attributes(name, module, found.state if isinstance(found.state, dict) else {}, architecture)
-        compared += 1
-    _check_pooling(modules.get(f"{parts.trunk_path}avgpool"), ARCHITECTURES[architecture], spec)
-    return Note(
-        "settled", f"kinds, strides, paddings and epsilons of {compared} modules are those of {architecture}"
-    )
-
-
-def _check_pooling(pool: Thing | None, architecture: Architecture, spec: HeadSpec | None) -> None:
-    if pool is None or spec is None:
-        return
-    if pool.made_by.name != "AdaptiveAvgPool2d":
-        raise WeightsRefused(f"it pools by {pool.made_by.name}; only average pooling gives this evidence")
-    keeps_grid = isinstance(spec, FlattenHead | OwnHead)
-    cells = FLATTENING.get(architecture.family, 1) if keeps_grid else 1
-    size = pool.state.get("output_size") if isinstance(pool.state, dict) else None
-    if size is not None and _pair(size) != (cells, cells):
-        raise WeightsRefused(
-            f"it pools to {size}; {architecture.name} with this head pools to {cells} x {cells}"
-        )
-
-
-def _same_attributes(name: str, module: nn.Module, state: Mapping[str, Any], architecture: str) -> None:
-    for attribute in COMPARED:
-        own = getattr(module, attribute, None)
-        if own is None or attribute not in state:
-            continue
-        if _pair(own) != _pair(state[attribute]):
-            raise WeightsRefused(
-                f"its {name} has {attribute} = {state[attribute]}, {architecture} has {own}: the tensors fit, the answers "
-                "would be wrong"
-            )
-
-
-def _pair(value: object) -> object:
-    return (value, value) if isinstance(value, int) else value

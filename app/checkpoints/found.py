@@ -5,11 +5,12 @@ Values only. Every reader returns a `Found`, whatever the format was; the import
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Final, Literal
 
 from torch import Tensor
 
 from app.domain import Geometry, HeadSpec, Normalisation
+from app.errors import InvalidRequest
 
 NoteKind = Literal["took", "stripped", "renamed", "folded", "settled", "ignored", "warning"]
 
@@ -46,6 +47,28 @@ class Answers:
     transform_input: bool | None = None
     """Whether Inception v3 or GoogLeNet changes the normalisation inside its forward pass."""
     architecture: str | None = None
+    used: set[str] = field(default_factory=set, compare=False)
+    """Those that settled something, by attribute; what the reader writes down while it reads."""
+
+    def use(self, answer: str) -> None:
+        """This one was needed."""
+        self.used.add(answer)
+
+    def refuse_unused(self) -> None:
+        """Raises InvalidRequest: an answer to what the file leaves no doubt about is a mistake, or meant another file."""
+        for answer, option in OPTIONS.items():
+            if getattr(self, answer) is not None and answer not in self.used:
+                raise InvalidRequest(f"{option}: nothing in this file is settled by it; leave it out")
+
+
+OPTIONS: Final[Mapping[str, str]] = {
+    "take": "--take",
+    "head": "--head",
+    "activation": "--head-activation",
+    "pooling": "--head-pooling",
+    "transform_input": "--transform-input",
+}
+"""Attributes of `Answers` that may turn out to be needless; an architecture is always compared."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Final
+from typing import Any, Final
 
 import torch
 from torch import Tensor
@@ -41,8 +41,8 @@ class Modules:
     """Every module that is no Sequential."""
     paths: Mapping[str, Position]
     """The same by name, as the tensors have it."""
-    epsilons: Mapping[Position, float]
-    """Of batch normalisations."""
+    states: Mapping[Position, Mapping[str, Any]]
+    """Their attributes: `eps`, `padding`."""
 
     def between(self, before: Position | None, after: Position | None) -> list[str]:
         """Kinds strictly between two positions, or before the first and after the last."""
@@ -85,13 +85,15 @@ class HeadLayers:
 
     segments: list[Segment]
     notes: list[Note] = field(default_factory=list)
+    is_fastai: bool = False
+    """Made by its `create_head`, and nobody else's in the same place."""
 
 
 def modules_of(head: Thing) -> Modules:
     """The modules of a head, Sequentials opened."""
     kinds: dict[Position, str] = {}
     paths: dict[str, Position] = {}
-    epsilons: dict[Position, float] = {}
+    states: dict[Position, Mapping[str, Any]] = {}
 
     def walk(module: Thing, path: str, position: Position) -> None:
         state = module.state if isinstance(module.state, dict) else {}
@@ -104,11 +106,10 @@ def modules_of(head: Thing) -> Modules:
             return
         kinds[position] = module.made_by.name
         paths[path.removesuffix(".")] = position
-        if isinstance(state.get("eps"), float):
-            epsilons[position] = state["eps"]
+        states[position] = state
 
     walk(head, "", ())
-    return Modules(kinds, paths, epsilons)
+    return Modules(kinds, paths, states)
 
 
 def head_layers(
@@ -140,12 +141,12 @@ def head_layers(
         _check_ends(modules, layers, is_positive=is_positive)
     knows_order = style == "fastai" and _is_fastai(layers)
     if modules is None and not knows_order:
-        _check_gaps(layers)
-    found = HeadLayers([])
+        _check_gaps(layers, answers)
+    found = HeadLayers([], is_fastai=knows_order)
     before: _Layer | None = None
     for layer in layers:
-        epsilon = (modules.epsilons if modules else {}).get(layer.position, NORM_EPSILON)
-        weight, bias = layer.affine(epsilon)
+        epsilon = modules.states[layer.position].get("eps") if modules else None
+        weight, bias = layer.affine(epsilon if isinstance(epsilon, float) else NORM_EPSILON)
         is_active = before is not None and _is_active(
             before, layer, answers, modules, knows_order=knows_order
         )
@@ -254,23 +255,34 @@ def _gap(before: Position, after: Position) -> str | None:
 
 def _is_fastai(layers: Sequence[_Layer]) -> bool:
     """Whether they are as its `LinBnDrop` makes them: batch normalisation, dropout, linear without bias, ReLU."""
-    return all(
+    return layers[0].is_norm and all(
         layer.is_norm or (layers[index - 1].is_norm and "bias" not in layer.tensors)
         for index, layer in enumerate(layers)
         if index
     )
 
 
-def _check_gaps(layers: Sequence[_Layer]) -> None:
+def _check_gaps(layers: Sequence[_Layer], answers: Answers) -> None:
     """One gap between two linear layers is a question; two, and no answer would say in which of them ReLU stands.
 
+    Nor would it where a batch normalisation stands between them and no gap: a forward pass of the script's own may
+    call ReLU before or behind it.
+
     Raises:
-        WeightsRefused: two, or one behind a batch normalisation that comes first.
+        WeightsRefused: so, or a gap behind a batch normalisation that comes first.
     """
     gaps, allowed = 0, 0
     for before, after in pairwise(layers):
         if not before.is_norm:
             gaps, allowed = 0, 1
+        elif allowed and not gaps and not after.is_norm and _gap(before.position, after.position) is None:
+            if answers.activation != "none":
+                raise WeightsRefused(
+                    f"its head has batch normalisation at {_dotted(before.position)} right between two linear layers; "
+                    "where a ReLU stands a file of weights does not say: save the whole model, torch.save(model, ...), or "
+                    "say --head-activation none where there is none"
+                )
+            answers.use("activation")
         gap = _gap(before.position, after.position)
         gaps += gap is not None
         if gaps > allowed:
@@ -293,14 +305,17 @@ def _is_active(
             )
         return "ReLU" in kinds
     gap = _gap(before.position, after.position)
-    if gap is None:
+    if gap is None and (before.is_norm or after.is_norm):
         return False
     if knows_order:
         return not before.is_norm  # behind a normalisation it is the dropout
     if answers.activation is not None:
+        answers.use("activation")
         return answers.activation == "relu"
+    # Without a gap too: layers in a ModuleList are called by a forward pass that may hold anything.
+    place = f"at position {gap}" if gap else f"before position {_dotted(after.position)}"
     return Question(
-        f"what stands at position {gap} of the head, between its linear layers (a file of weights does not say)",
+        f"what stands {place} of the head, between its linear layers (a file of weights does not say)",
         "--head-activation relu, or --head-activation none for dropout alone",
     )
 

@@ -55,6 +55,8 @@ class HeadFound:
 
     spec: HeadSpec
     class_count: int
+    outputs: int
+    """Of its last layer; one becomes two classes."""
     tensors: Mapping[str, Tensor]
     """Where the architecture keeps its head: `fc....`, `classifier....`."""
     notes: tuple[Note, ...] = field(default=())
@@ -88,7 +90,7 @@ def head_form(
         return own
     root = architecture.place.root
     if {"conv.weight", "linear.weight"} <= set(tensors):
-        return _conv_cam(tensors, root)
+        return _conv_cam(tensors, root, answers, modules)
     channels = architecture.feature_channels
     cells = FLATTENING.get(architecture.family, 1)
     layers = head_layers(
@@ -109,7 +111,7 @@ def head_form(
     elif inputs == channels * cells**2:
         spec = FlattenHead(cells, hidden)
     elif inputs == 2 * channels:
-        order = _pooling_order(style, answers, modules)
+        order = _pooling_order(answers, modules, is_fastai=layers.is_fastai)
         if isinstance(order, Question):
             return order
         layers.notes.append(Note("settled", f"{order} pooling side by side, in this order"))
@@ -133,11 +135,12 @@ def _wrong_inputs(inputs: int, channels: int, cells: int) -> str:
     return f"its head takes {inputs} numbers, the trunk gives {channels}{flat}{guess}"
 
 
-def _pooling_order(style: str, answers: Answers, modules: Modules | None) -> str | Question:
+def _pooling_order(answers: Answers, modules: Modules | None, *, is_fastai: bool) -> str | Question:
     if answers.pooling is not None:
+        answers.use("pooling")
         return answers.pooling
     is_named = modules is not None and CONCAT_POOL in modules.kinds.values()
-    if style == "fastai" or is_named:
+    if is_fastai or is_named:
         return "max-average"
     return Question(
         "in which order maximum and average pooling stand side by side before its head (the tensors do not say)",
@@ -163,30 +166,32 @@ def _own(
         kinds = [kind for _, kind in sorted(modules.kinds.items()) if kind not in AT_END | PASSIVE]
         if kinds != list(OWN_KINDS.get(architecture.family, ())):
             return None
+        _check_convolutions(modules)
     tensors = dict(state)
     notes = [Note("settled", f"its last layers have the shapes of {architecture.name}'s own: read as such")]
     weight, bias = f"{names[-1]}.weight", f"{names[-1]}.bias"
-    count = found[1]
+    outputs = count = found[1]
     if count == 1:
         tensors[weight], tensors[bias] = _two_classes(tensors[weight], tensors[bias])
         count = 2
         notes.append(ONE_OUTPUT)
-    return HeadFound(OwnHead(), count, tensors, tuple(notes))
+    return HeadFound(OwnHead(), count, outputs, tensors, tuple(notes))
 
 
 ONE_OUTPUT: Final = Note(
     "settled",
-    "one output, read as BCEWithLogitsLoss trains it: the logit of the second class; the first gets 0",
+    "one output, read as BCEWithLogitsLoss trains it: half of it is the second class's logit, less half of it the first's",
 )
 
 
 def _two_classes(weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
-    return torch.cat([torch.zeros_like(weight), weight]), torch.cat([torch.zeros_like(bias), bias])
+    """Their softmax is the sigmoid of the one output, and either has evidence."""
+    return torch.cat([-weight / 2, weight / 2]), torch.cat([-bias / 2, bias / 2])
 
 
 def _finished(spec: HeadSpec, layers: HeadLayers, root: str) -> HeadFound:
     segments, notes = layers.segments, list(layers.notes)
-    class_count = len(segments[-1].bias)
+    outputs = class_count = len(segments[-1].bias)
     if class_count == 1:
         last = segments[-1]
         segments[-1] = Segment(*_two_classes(last.weight, last.bias))
@@ -197,16 +202,53 @@ def _finished(spec: HeadSpec, layers: HeadLayers, root: str) -> HeadFound:
     for name, segment in zip(names, segments, strict=True):
         tensors[f"{name}.weight"] = segment.weight.float().contiguous()
         tensors[f"{name}.bias"] = segment.bias.float().contiguous()
-    return HeadFound(spec, class_count, tensors, tuple(notes))
+    return HeadFound(spec, class_count, outputs, tensors, tuple(notes))
 
 
-def _conv_cam(tensors: Mapping[str, Tensor], root: str) -> HeadFound:
+CONV_CAM: Final = ["Conv2d", "ReLU", "AdaptiveAvgPool2d", "Linear"]
+
+
+def _conv_cam(
+    tensors: Mapping[str, Tensor], root: str, answers: Answers, modules: Modules | None
+) -> HeadFound | Question:
+    """Raises WeightsRefused where it is another head with these names."""
     conv, linear = tensors["conv.weight"], tensors["linear.weight"]
     if conv.ndim != 4 or conv.shape[2] != conv.shape[3] or linear.ndim != 2:
         raise WeightsRefused("its head `conv`, `linear` has shapes that conv_cam has not")
+    if modules is not None:
+        idle = (AT_END | PASSIVE) - {"AdaptiveAvgPool2d"}
+        kinds = [kind for _, kind in sorted(modules.kinds.items()) if kind not in idle]
+        if kinds != CONV_CAM:
+            raise WeightsRefused(f"its head runs {', '.join(kinds)}; conv_cam is {', '.join(CONV_CAM)}")
+        _check_convolutions(modules)
+    elif answers.activation is None:
+        about = (
+            "whether its head is conv_cam: a convolution without padding, ReLU, average pooling, a linear layer (a "
+            "file of weights does not say)"
+        )
+        return Question(about, "--head-activation relu")
+    elif answers.activation == "relu":
+        answers.use("activation")
+    else:
+        raise WeightsRefused(
+            "its head has a convolution; conv_cam has ReLU behind it, and no other head has one"
+        )
     spec = ConvCamHead(kernel_size=conv.shape[2], channels=conv.shape[0])
     note = Note(
-        "settled", "convolution and linear layer: read as conv_cam, with ReLU and average pooling between"
+        "settled",
+        "convolution and linear layer: read as conv_cam, without padding, with ReLU and average pooling between",
     )
     named = {f"{root}.{name}": tensor for name, tensor in tensors.items()}
-    return HeadFound(spec, linear.shape[0], named, (note,))
+    return HeadFound(spec, len(linear), len(linear), named, (note,))
+
+
+def _check_convolutions(modules: Modules) -> None:
+    """Raises WeightsRefused where one pads or skips; the served heads' never do."""
+    plain = {"stride": (1, 1), "padding": (0, 0), "dilation": (1, 1), "groups": 1}
+    for position, kind in modules.kinds.items():
+        for attribute, own in plain.items() if kind == "Conv2d" else ():
+            value = modules.states[position].get(attribute, own)
+            if value != own:
+                raise WeightsRefused(
+                    f"its head's convolution has {attribute} = {ascii(value)[:40]}, {own} is served"
+                )

@@ -109,13 +109,17 @@ def read_checkpoint(path: Path, answers: Answers | None = None) -> Found:
 
     Raises:
         WeightsRefused: unreadable, unsafe, or no network that can be served.
+        InvalidRequest: an answer that settles nothing in this file.
         ManifestInvalid: the architecture in the answers does not exist.
     """
-    reader = sniff(path)
+    reader, answers = sniff(path), answers or Answers()
     try:
-        return reader.read(path, answers or Answers())
+        found = reader.read(path, answers)
     except (RuntimeError, LookupError, TypeError, ValueError, ArithmeticError, MemoryError, OSError) as error:
         # Forged shapes and configurations reach almost any of torch's own errors; the cause is chained.
         raise WeightsRefused(
             f"{path.name}: damaged or forged; reading it as {reader.name} ended in {type(error).__name__}"
         ) from error
+    if not found.questions:  # behind one, an answer may still be needed
+        answers.refuse_unused()
+    return found

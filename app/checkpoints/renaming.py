@@ -7,24 +7,28 @@ their first names alone, so that one that is not known is refused as a ResNet; t
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from torch import Tensor
 
 from app.checkpoints.found import Answers, Note, Question
+from app.checkpoints.normalising import own_normalisation
+from app.domain import Normalisation
 from app.errors import WeightsRefused
 from app.nets.architectures import ARCHITECTURES
 from app.nets.naming import BATCH_COUNTER
 from app.nets.recognition import trunk_children, trunk_places, trunk_shapes
 
-CHILDREN: Final = {"0": "conv1", "1": "bn1", "4": "layer1", "5": "layer2", "6": "layer3", "7": "layer4"}
-"""Positions of a torchvision ResNet's children; 2 is the ReLU, 3 the pooling."""
+CHILDREN: Final = dict(enumerate(("conv1", "bn1", "relu", "maxpool", "layer1", "layer2", "layer3", "layer4")))
+"""Positions of a torchvision ResNet's children in a Sequential."""
 TRUNK_ROOMS: Final = ("conv1.", "bn1.", "layer1.", "layer2.", "layer3.", "layer4.")
 BESIDE: Final = re.compile(
-    r"(criterion|loss\w*|\w*metrics?|\w*_?(acc|accuracy|f1|auroc|recall|precision)\w*|confmat\w*)"
+    r"(criterion|loss\w*|\w*metrics?|\w*_?(acc|accuracy|f1|auroc|recall|precision)\w*|confmat\w*"
+    r"|class_weights?|pos_weight|n_averaged)"
 )
-"""First words under which Lightning modules keep losses and metrics; none of them predicts."""
+"""First words under which Lightning modules keep losses, their weights and metrics, and `AveragedModel` its counter;
+none of them predicts."""
 
 HF_STEM: Final = "embedder.embedder.convolution.weight"
 
@@ -42,6 +46,12 @@ class Named:
     style: str
     notes: tuple[Note, ...] = ()
     questions: tuple[Question, ...] = ()
+    left: Mapping[str, Tensor] = field(default_factory=dict)
+    """What `--head` leaves out, under full names."""
+    normalisation: Normalisation | None = None
+    """Where the file holds a mean and a std for three channels: what the network does to pixels by itself."""
+    children: Mapping[str, str] = field(default_factory=dict)
+    """Of the trunk, where the file calls them otherwise: `conv1` -> `0`."""
 
 
 def named(tensors: Mapping[str, Tensor], answers: Answers) -> Named:
@@ -61,6 +71,8 @@ def _taken(tensors: Mapping[str, Tensor], answers: Answers) -> Mapping[str, Tens
     """Those below the module that --take names, where it is one."""
     room = f"{answers.take}."
     inside = {name: tensor for name, tensor in tensors.items() if name.startswith(room)}
+    if inside:
+        answers.use("take")
     return inside or tensors
 
 
@@ -119,7 +131,8 @@ def _any_architecture(tensors: Mapping[str, Tensor], answers: Answers) -> Named:
         )
     kept = {f"{path}{name}" for name in trunk} | for_training | counters
     others = {name: tensor for name, tensor in tensors.items() if name not in kept}
-    return _with_head(trunk, others, path, architecture.place.root, style, notes, answers)
+    found = _with_head(trunk, others, path, architecture.place.root, style, notes, answers)
+    return found if style == "torchvision" else replace(found, children={"features": "0"})
 
 
 def _under_features(tensors: Mapping[str, Tensor]) -> Iterator[Mapping[str, Tensor]]:
@@ -145,7 +158,10 @@ def _resnet(tensors: Mapping[str, Tensor], path: str, answers: Answers) -> Named
     trunk = {name: tensor for name, tensor in inside.items() if name.startswith(TRUNK_ROOMS)}
     others = {f"{path}{name}": tensor for name, tensor in inside.items() if name not in trunk}
     others |= {name: tensor for name, tensor in tensors.items() if not name.startswith(path)}
-    return _with_head(trunk, others, path, "fc", style, notes, answers)
+    found = _with_head(trunk, others, path, "fc", style, notes, answers)
+    if style == "torchvision":
+        return found
+    return replace(found, children={name: str(position) for position, name in CHILDREN.items()})
 
 
 def _with_head(
@@ -172,30 +188,32 @@ def _with_head(
     beside = {n for n in others if BESIDE.fullmatch(n.removeprefix(f"{wrapper}.").partition(".")[0])}
     if beside:
         notes.append(Note("ignored", f"losses and metrics: {_few(sorted(beside))}"))
-    rest = {name: tensor for name, tensor in others.items() if name not in beside}
+    kept = {name: tensor for name, tensor in others.items() if name not in beside}
+    normalisation, rest = own_normalisation(kept, notes)
     found = _head_path(rest, path, root, style, answers)
     if isinstance(found, Question):
         return Named(trunk, {}, None, path, style, tuple(notes), (found,))
     if found is None:
         return Named(trunk, {}, None, path, style, tuple(notes))
     head = {name.removeprefix(f"{found}."): t for name, t in rest.items() if name.startswith(f"{found}.")}
-    left = sorted(name for name in rest if not name.startswith(f"{found}."))
+    left = {name: tensor for name, tensor in sorted(rest.items()) if not name.startswith(f"{found}.")}
     if left:
         if answers.head is None:
             raise WeightsRefused(
                 f"beside the trunk and its head `{found}` the file holds {_few(left)}, which no served network has; "
                 f"if the predictions do not pass through them, say --head {found}"
             )
-        notes.append(Note("ignored", f"--head leaves out {_few(left)}"))
+        notes.append(Note("warning", f"--head leaves out {_few(left)}: no prediction may pass through them"))
     if found != f"{path}{root}":
-        style = "fastai" if (path, found) == ("0.", "1") or path.endswith(".0.") else style
+        if ((path, found) == ("0.", "1") or path.endswith(".0.")) and any("running_mean" in n for n in head):
+            style = "fastai"  # whose head begins with batch normalisation; others nest two Sequentials too
         notes.append(Note("renamed", f"the head `{found}` to `{root}`"))
-    return Named(trunk, head, found, path, style, tuple(notes))
+    return Named(trunk, head, found, path, style, tuple(notes), left=left, normalisation=normalisation)
 
 
 def _child(name: str) -> str:
     first, dot, rest = name.partition(".")
-    return f"{CHILDREN.get(first, first)}{dot}{rest}"
+    return f"{CHILDREN[int(first)] if first in set('01234567') else first}{dot}{rest}"
 
 
 def _head_path(
@@ -209,6 +227,7 @@ def _head_path(
             raise WeightsRefused(
                 f"--head {answers.head}: no such module; beside the trunk are {_few(sorted(rest))}"
             )
+        answers.use("head")
         return answers.head
     own = f"{path}{root}"
     if all(name.startswith(f"{own}.") for name in rest):
@@ -216,8 +235,12 @@ def _head_path(
     fastai = f"{path.removesuffix('0.')}1"
     if style != "torchvision" and path.endswith("0.") and all(name.startswith(f"{fastai}.") for name in rest):
         return fastai
-    modules = sorted({_module_of(name) for name in rest})
-    about = f"beside the trunk `{path}` the file holds {', '.join(modules[:6])}: which of them follows its average pooling"
+    modules = sorted({_module_of(name) for name, tensor in rest.items() if tensor.ndim > 1 and "." in name})
+    if not modules:
+        raise WeightsRefused(
+            f"beside the trunk `{path}` the file holds {_few(sorted(rest))}, and no layer among them that could be a head"
+        )
+    about = f"beside the trunk `{path}` the file holds {_few(sorted(rest))}: which module follows its average pooling"
     return Question(about, " or ".join(f"--head {module}" for module in modules[:6]))
 
 

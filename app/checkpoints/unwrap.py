@@ -6,15 +6,17 @@ Nothing is dropped silently: what was taken and what was left lies in the notes.
 side by side, that is a question.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from torch import Tensor
 
+from app.checkpoints.dictionaries import classes_of, details_of, opened, origin_of
 from app.checkpoints.found import Answers, Note, Question
 from app.checkpoints.imports import RESAVE, refusal, unknown_imports
 from app.checkpoints.pickled import Thing
+from app.checkpoints.programs import program_modules
 from app.checkpoints.torch_files import TorchFile
 from app.errors import WeightsRefused
 
@@ -25,27 +27,6 @@ EMA_KEYS: Final = (
     "model_ema_state_dict",
     "ema_model",
     "ema",
-)
-PLAIN_KEYS: Final = (
-    "state_dict",
-    "model_state_dict",
-    "model_state",
-    "model",
-    "net",
-    "network",
-    "weights",
-    "params",
-    "module",
-)
-CLASS_KEYS: Final = ("class_to_idx", "classes", "class_names", "labels", "vocab", "idx_to_class")
-DETAIL_KEYS: Final = (
-    "epoch",
-    "global_step",
-    "arch",
-    "best_acc",
-    "metric",
-    "pytorch-lightning_version",
-    "version",
 )
 MAX_DEPTH: Final = 24
 """Modules inside modules; a ResNet has four levels."""
@@ -63,6 +44,10 @@ class Raw:
     details: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[Note, ...] = ()
     questions: tuple[Question, ...] = ()
+    keys: tuple[str, ...] = ()
+    """Of a dictionary: those under which weights lie, that `--take` may name."""
+    is_program: bool = False
+    """Whether the modules are TorchScript's, whose classes may have any forward pass."""
 
 
 def unwrap(file: TorchFile, answers: Answers) -> Raw:
@@ -76,51 +61,87 @@ def unwrap(file: TorchFile, answers: Answers) -> Raw:
             f"{file.path.name}: a single tensor without a name; save the state dict: {RESAVE}"
         )
     if _is_module(value) or file.is_program:
-        what = (
-            "TorchScript program, its tensors alone" if file.is_program else f"whole module ({_kind(value)})"
-        )
+        what = "TorchScript program" if file.is_program else f"whole module ({_kind(value)})"
         return _from_module(file, value, what)
     if isinstance(value, Thing) and value.items:
         value = value.items
     if not isinstance(value, dict) or not value:
         raise WeightsRefused(f"{file.path.name}: no state dict but {_words(value)}; save one: {RESAVE}")
-    records = _records(file, value)
-    if records is not None:
-        return Raw("plain state dict", _tensors(file, records))
-    return _from_dictionary(file, value, answers)
+    candidates = _candidates(file, value)
+    records = {key: each for key, each in value.items() if isinstance(key, str) and file.is_tensor(each)}
+    if records and not candidates:
+        notes = _left([key for key, each in value.items() if key not in records and each is not None])
+        return Raw(
+            "plain state dict",
+            _tensors(file, records),
+            {},
+            classes_of(value),
+            details_of(value),
+            tuple(notes),
+        )
+    return _from_dictionary(file, value, candidates, answers)
 
 
-def _from_dictionary(file: TorchFile, value: dict[Any, Any], answers: Answers) -> Raw:
-    candidates = {
-        str(key): inner
-        for key, inner in value.items()
-        if _is_module(inner) or _records(file, _inside(inner)) is not None
-    }
-    for key in ("ema", "model_ema"):  # {"ema": {"module": {...}}}
-        inner = value.get(key)
-        if key not in candidates and isinstance(inner, dict):
-            candidates |= {
-                f"{key}.{k}": v for k, v in inner.items() if _records(file, _inside(v)) is not None
+def _candidates(file: TorchFile, value: Mapping[Any, Any]) -> dict[str, object]:
+    """Networks under its keys, or one level further down: `model`, `ema.module`, `checkpoint.model`."""
+    found: dict[str, object] = {}
+    for key, inner in value.items():
+        content = opened(inner)
+        if str(key).startswith(("opt", "sched", "scaler", "amp")):
+            continue
+        if _is_module(inner) or _records(file, content) is not None:
+            found[str(key)] = inner
+        elif isinstance(content, dict):
+            found |= {
+                f"{key}.{k}": v
+                for k, v in content.items()
+                if _is_module(v) or _records(file, opened(v)) is not None
             }
-    candidates = {k: v for k, v in candidates.items() if not k.startswith(("opt", "sched", "scaler", "amp"))}
-    origin, details = _origin(value), _details(value)
+    # A loss or a metric may have tensors too; what we serve begins with a convolution.
+    networks = {key: inner for key, inner in found.items() if _has_convolution(file, inner)}
+    return networks or found
+
+
+def _has_convolution(file: TorchFile, value: object) -> bool:
+    return _is_module(value) or any(
+        _dimensions(file, record) == 4 for record in (_records(file, opened(value)) or {}).values()
+    )
+
+
+def _dimensions(file: TorchFile, record: Thing) -> int:
+    """Of a tensor that was not made yet; 0 where its record is damaged, which making it will tell."""
+    try:
+        inner = record.arguments[0] if file.is_tensor(record.arguments[0]) else record
+        shape = inner.arguments[2]
+        return len(shape.arguments[0] if isinstance(shape, Thing) else shape)
+    except (IndexError, TypeError):
+        return 0
+
+
+def _left(keys: Sequence[object]) -> list[Note]:
+    shown = ", ".join(ascii(key)[1:-1][:40] for key in sorted(map(str, keys))[:12])
+    return [Note("ignored", f"beside the weights: {shown}")] if keys else []
+
+
+def _from_dictionary(
+    file: TorchFile, value: dict[Any, Any], candidates: Mapping[str, object], answers: Answers
+) -> Raw:
+    origin, details = origin_of(value), details_of(value)
     taken, notes = _choice(file, candidates, answers)
     if taken is None:
         option = f"--take {' or --take '.join(candidates)}"
         question = Question("which of the networks in it is to be served", option)
-        return Raw(origin, {}, details=details, questions=(question,))
+        return Raw(origin, {}, details=details, questions=(question,), keys=tuple(candidates))
     chosen = candidates[taken]
-    rest = sorted(str(k) for k in value if str(k) != taken.partition(".")[0])
-    if rest:
-        notes.append(
-            Note("ignored", f"beside the weights: {', '.join(ascii(k)[1:-1][:40] for k in rest[:12])}")
-        )
-    classes = _classes(value)
+    room = value if taken in value else opened(value[taken.partition(".")[0]])
+    notes += _left([key for key in value if str(key) != taken.partition(".")[0]])
+    classes = classes_of(value) or (classes_of(room) if isinstance(room, dict) else None)
+    keys = tuple(candidates)
     if _is_module(chosen):
         raw = _from_module(file, chosen, f"{origin} with a whole module")
-        return Raw(raw.origin, raw.tensors, raw.modules, classes, details, (*notes, *raw.notes))
-    records = _records(file, _inside(chosen)) or {}
-    return Raw(origin, _tensors(file, records), {}, classes, details, tuple(notes))
+        return Raw(raw.origin, raw.tensors, raw.modules, classes, details, (*notes, *raw.notes), keys=keys)
+    records = _records(file, opened(chosen)) or {}
+    return Raw(origin, _tensors(file, records), {}, classes, details, tuple(notes), keys=keys)
 
 
 def _choice(
@@ -129,6 +150,7 @@ def _choice(
     """The key of the weights; None where that is a question."""
     names = ", ".join(candidates)
     if answers.take is not None and answers.take in candidates:
+        answers.use("take")
         return answers.take, [
             Note("took", f"the weights under {answers.take!r}, as --take says (of: {names})")
         ]
@@ -137,30 +159,24 @@ def _choice(
         raise WeightsRefused(
             f"{file.path.name}: no weights under any of its keys ({keys}); save them: {RESAVE}"
         )
-    for key in EMA_KEYS:
-        found = next((name for name in candidates if name.partition(".")[0] == key), None)
-        if found:
-            others = [name for name in candidates if name != found]
-            left = f"; not {', '.join(others)} (--take {others[0]} takes that)" if others else ""
-            return found, [Note("took", f"the averaged (EMA) weights under {found!r}{left}")]
-    known = [key for key in PLAIN_KEYS if key in candidates]
-    if len(candidates) == 1 or len(known) == 1:
-        key = (known or list(candidates))[0]
-        return key, [Note("took", f"the weights under {key!r}")]
+    averaged = [name for name in candidates if name.partition(".")[0] in EMA_KEYS]
+    others = [name for name in candidates if name not in averaged]
+    if len(averaged) == 1 and len(others) <= 1:
+        left = f"; not {others[0]} (--take {others[0]} takes that)" if others else ""
+        return averaged[0], [Note("took", f"the averaged (EMA) weights under {averaged[0]!r}{left}")]
+    if len(candidates) == 1:
+        return others[0], [Note("took", f"the weights under {others[0]!r}")]
     return None, []
 
 
-def _inside(value: object) -> object:
-    return value.items if isinstance(value, Thing) and value.items else value
-
-
 def _records(file: TorchFile, value: object) -> dict[str, Thing] | None:
-    """The value as tensors by name; None where it is anything else."""
-    if not isinstance(value, dict) or not value:
+    """The value as tensors by name, single numbers and words beside them left out; None where it is anything else."""
+    if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
         return None
-    if not all(isinstance(key, str) and file.is_tensor(each) for key, each in value.items()):
-        return None
-    return value
+    tensors = {key: each for key, each in value.items() if file.is_tensor(each)}
+    others = [each for key, each in value.items() if key not in tensors]
+    is_plain = all(isinstance(each, int | float | str | None) for each in others)
+    return tensors if tensors and is_plain else None
 
 
 def _tensors(file: TorchFile, records: Mapping[str, Thing]) -> dict[str, Tensor]:
@@ -197,9 +213,10 @@ def _from_module(file: TorchFile, root: object, what: str) -> Raw:
         raise WeightsRefused(
             f"{file.path.name}: no named tensors in it (a frozen program?); save them: {RESAVE}"
         )
-    kept = {} if file.is_program else modules
     note = Note("took", f"{len(records)} tensors of {len(modules)} modules, read as data; nothing was called")
-    return Raw(what, _tensors(file, records), kept, notes=(note,))
+    if file.is_program:
+        modules = program_modules(modules, file.sources())
+    return Raw(what, _tensors(file, records), modules, notes=(note,), is_program=file.is_program)
 
 
 def _harvest(
@@ -215,66 +232,12 @@ def _harvest(
     modules[path.removesuffix(".")] = module
     state = module.state if isinstance(module.state, dict) else {}
     groups = [state] if file.is_program else [state.get(k) for k in ("_parameters", "_buffers", "_modules")]
-    for group in (_inside(group) for group in groups):
+    for group in (opened(group) for group in groups):
         for name, value in group.items() if isinstance(group, dict) else ():
             if file.is_tensor(value):
                 records[f"{path}{name}"] = value
             elif isinstance(value, Thing) and isinstance(value.state, dict):
                 _harvest(file, value, f"{path}{name}.", depth + 1, records, modules)
-
-
-# --- what a dictionary says of itself ------------------------------------------------------------
-
-
-def _origin(value: Mapping[Any, Any]) -> str:
-    if "pytorch-lightning_version" in value:
-        return "Lightning checkpoint"
-    if set(value) == {"model", "opt"}:
-        return "fastai learn.save"
-    if "arch" in value and "metric" in value:
-        return "timm training checkpoint"
-    return "training dictionary"
-
-
-def _details(value: Mapping[Any, Any]) -> dict[str, str]:
-    return {
-        key: str(value[key])[:80]
-        for key in DETAIL_KEYS
-        if isinstance(value.get(key), str | int | float) and str(value[key]).isprintable()
-    }
-
-
-def _classes(value: Mapping[Any, Any]) -> tuple[str, ...] | None:
-    """Class names where they lie beside the weights as plain values, or among Lightning's hyperparameters."""
-    for room in (value, value.get("hyper_parameters"), value.get("datamodule_hyper_parameters")):
-        opened = _inside(room)
-        if not isinstance(opened, dict):
-            continue
-        for key in CLASS_KEYS:
-            found = _class_names(_inside(opened.get(key)))
-            if found:
-                return found
-    return None
-
-
-def _class_names(value: object) -> tuple[str, ...] | None:
-    names: list[object] = []
-    if isinstance(value, list | tuple):
-        names = list(value)
-    elif isinstance(value, dict):
-        by_index = (
-            value if all(type(k) is int for k in value) else {v: k for k, v in _hashable(value).items()}
-        )
-        if sorted(by_index, key=str) != sorted(range(len(value)), key=str):
-            return None
-        names = [by_index[index] for index in range(len(value))]
-    if len(names) < 2 or not all(isinstance(name, str) and name for name in names):
-        return None
-    return tuple(str(name) for name in names)
-
-
-def _hashable(value: Mapping[Any, Any]) -> dict[Any, int]:
-    return {key: index for key, index in value.items() if type(index) is int}
 
 
 def _words(value: object) -> str:

@@ -284,4 +284,4 @@ def test_a_torchscript_program_gives_its_tensors(
 
     report = do_import(tmp_path / "model.pt", tmp_path / "line")
 
-    check_parity(report, predicted(network), record_parity, "TorchScript (its tensors alone)")
+    check_parity(report, predicted(network), record_parity, "TorchScript")

@@ -51,7 +51,7 @@ ROWS: Mapping[str, Row] = {
     "GoogLeNet with `transform_input`": Row(
         ("torch", "torchvision"), "`... --transform-input on`; not needed for a whole module"
     ),
-    "TorchScript (its tensors alone)": Row(("torch",), "`lineside import model.pt C P --out ...`"),
+    "TorchScript": Row(("torch",), "`lineside import model.pt C P --out ...`"),
     "Lightning `.ckpt`": Row(
         ("lightning",), "`lineside import last.ckpt P --out ...` (class names in its hyperparameters)"
     ),
