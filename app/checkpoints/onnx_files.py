@@ -1,282 +1,237 @@
-"""An ONNX graph as data: its tensors, and enough of its nodes to know which is which.
+"""An ONNX graph -> the tensors of a ResNet, told by what flows into what.
 
-protobuf bytes -> nodes and initializers -> Raw. No graph is run. Of other files only the one beside it is opened in
-which the exporter keeps the numbers (`model.onnx.data`): a plain name in the same folder, and no link.
+Graph -> whose convolutions these are -> walk: stem, blocks, head; every edge and attribute -> Raw
 
-An exporter folds batch normalisation into the convolutions and loses their names. Their order remains: it is
-compared, shape by shape and stride by stride, with each ResNet's own, and each convolution gets an identity as
-its batch normalisation.
+Neither names nor the order of the nodes are trusted: an exporter folds batch normalisation into the convolutions and
+loses their names, and any order in which nodes can run is a valid one. Where batch normalisation is folded each
+convolution gets one that adds its bias and does nothing else.
 """
 
-import struct
+import math
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
 
-from app.checkpoints.found import Note
+from app.checkpoints.found import Answers, Note
+from app.checkpoints.onnx_bytes import Node
+from app.checkpoints.onnx_graph import Graph, kinds_of, read_graph, refuse_training
+from app.checkpoints.onnx_head import OnnxHead, read_head
 from app.checkpoints.unwrap import Raw
 from app.errors import WeightsRefused
+from app.nets.architecture import Architecture
 from app.nets.architectures import ARCHITECTURES
-from app.nets.cifar_resnet import CifarResNetTrunk
+from app.nets.recognition import trunk_shapes
 
-DTYPES: Final = {1: torch.float32, 7: torch.int64, 10: torch.float16, 11: torch.float64, 16: torch.bfloat16}
-SILENT: Final = frozenset({"Identity", "Constant", "Flatten", "Softmax"})
-"""They hold no weights and change no ranking; Flatten and Softmax stand behind the pooling."""
-POOL: Final = "GlobalAveragePool"
-MAX_OUTSIDE_BYTES: Final = 4 * 2**30
+RESNETS: Final = frozenset({"resnet", "resnext", "wide_resnet", "resnet_v1", "cifar_resnet"})
+DEFAULTS: Final[Mapping[str, tuple[int, ...]]] = {
+    "strides": (1, 1),
+    "pads": (0, 0, 0, 0),
+    "dilations": (1, 1),
+    "group": (1,),
+    "ceil_mode": (0,),
+}
+"""What ONNX takes where an attribute is absent, of a convolution or pooling in two dimensions."""
+
+
+def read_onnx(path: Path, answers: Answers) -> tuple[Raw, Answers]:
+    """The network in a graph, and the answers with what the graph itself says.
+
+    Raises:
+        WeightsRefused: unreadable, or not the graph of a ResNet.
+    """
+    graph = read_graph(path)
+    try:
+        architecture = _architecture(graph, answers)
+        with torch.device("meta"):
+            walk = _Walk(graph, architecture.name, architecture.build_trunk())
+        head = read_head(graph, walk.features(), architecture.feature_channels)
+    except WeightsRefused as refusal:
+        raise WeightsRefused(f"{path.name}: {refusal.message}") from refusal
+    origin = f"ONNX graph of {ascii(graph.producer)[1:-1][:40] or 'an unnamed exporter'}"
+    note = Note("renamed", "tensors by where they stand in the graph")
+    return Raw(origin, {**walk.tensors, **head.tensors}, notes=(note,)), _told(head, answers)
+
+
+def _told(head: OnnxHead, answers: Answers) -> Answers:
+    if head.activation is None:
+        return answers
+    if answers.activation not in {None, head.activation}:
+        raise WeightsRefused(
+            f"--head-activation {answers.activation}: in the graph it is {head.activation}; leave out the option"
+        )
+    return replace(answers, activation=head.activation)
+
+
+def _architecture(graph: Graph, answers: Answers) -> Architecture:
+    """The ResNet that has these convolutions; of two that differ in strides the one that its owner names."""
+    shapes = Counter(
+        tuple(graph.tensors[node.inputs[1]].shape) if node.inputs[1] in graph.tensors else ()
+        for node in graph.nodes
+        if node.kind == "Conv"
+    )
+    resnets = [each for each in ARCHITECTURES.values() if each.family in RESNETS]
+    for architecture in sorted(resnets, key=lambda each: each.name != answers.architecture):
+        if Counter(shape for shape in trunk_shapes(architecture).values() if len(shape) == 4) == shapes:
+            return architecture
+    raise WeightsRefused(
+        f"an ONNX graph of {shapes.total()} convolutions that are no known ResNet's; import the .pth that it was "
+        "exported from"
+    )
 
 
 @dataclass(slots=True)
-class _Node:
-    kind: str = ""
-    inputs: list[str] = field(default_factory=list)
-    outputs: list[str] = field(default_factory=list)
-    numbers: dict[str, tuple[int, ...]] = field(default_factory=dict)
-    """Integer attributes."""
+class _Walk:
+    """From the picture to the features, along the edges of a graph."""
 
+    graph: Graph
+    architecture: str
+    own: nn.Module
+    """The architecture's trunk: what the graph is compared with."""
+    tensors: dict[str, Tensor] = field(default_factory=dict)
+    """Under torchvision's names."""
 
-def is_onnx(start: bytes) -> bool:
-    """A ModelProto begins with its version (field 1) and then its producer or graph."""
-    return len(start) > 2 and start[0] == 0x08 and 0 < start[1] < 32 and start[2] in {0x12, 0x3A, 0x42}
+    def features(self) -> str:
+        """The value that the head pools; raises WeightsRefused where an edge or attribute is not the trunk's."""
+        value = self._relu(self._convolution(self._picture(), "conv1", "bn1", then="Relu"), "bn1")
+        for name, module in self.own.named_children():
+            if name == "maxpool":
+                pool = self._one(value, "MaxPool", "relu")
+                self._same_attributes(name, pool, module, {})
+                value = pool.outputs[0]
+            elif name.startswith("layer"):
+                for index, _ in module.named_children():
+                    value = self._block(value, f"{name}.{index}")
+        return value
 
-
-def read_onnx(path: Path) -> Raw:
-    """Raises WeightsRefused."""
-    try:
-        nodes, tensors, producer = _parsed(path)
-    except (ValueError, IndexError, KeyError, struct.error, UnicodeDecodeError, RuntimeError) as error:
-        raise WeightsRefused(f"{path.name}: truncated or damaged; no whole ONNX graph") from error
-    origin = f"ONNX graph of {ascii(producer)[1:-1][:40] or 'an unnamed exporter'}"
-    for node in nodes:
-        if node.kind == "Identity" and node.inputs[0] in tensors:
-            tensors[node.outputs[0]] = tensors[node.inputs[0]]  # equal tensors are kept once
-    if any(name.endswith("bn1.running_mean") for name in tensors):
-        return Raw(
-            origin, {name: tensor for name, tensor in tensors.items() if not name.startswith("onnx::")}
-        )
-    return Raw(
-        origin,
-        _by_order(path, nodes, tensors),
-        notes=(Note("renamed", "tensors by their order in the graph"),),
-    )
-
-
-def _by_order(path: Path, nodes: list[_Node], tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    convolutions = [node for node in nodes if node.kind == "Conv"]
-    linears = [node for node in nodes if node.kind == "Gemm"]
-    kinds = Counter(kind for kind in _kinds(nodes, tensors) if kind not in SILENT)
-    for name, architecture in ARCHITECTURES.items():
-        with torch.device("meta"):
-            trunk = architecture.build_trunk()
-        own = [(n, module) for n, module in trunk.named_modules() if isinstance(module, nn.Conv2d)]
-        shapes = [tuple(module.weight.shape) for _, module in own]
-        if isinstance(trunk, CifarResNetTrunk) or shapes != [_shape(tensors, node) for node in convolutions]:
-            continue
-        blocks = sum(n.endswith(".conv1") for n, _ in own)
-        per_block = 2 if architecture.feature_channels == 512 else 3
-        expected = Counter(
-            Conv=len(own), Relu=1 + per_block * blocks, Add=blocks, MaxPool=1, Gemm=1, **{POOL: 1}
-        )
-        if kinds != expected:
+    def _picture(self) -> str:
+        if len(self.graph.inputs) != 1:
+            raise WeightsRefused(f"its graph has {len(self.graph.inputs)} inputs; one picture is served")
+        (name,) = self.graph.inputs
+        readers = self.graph.readers(name)
+        if not any(node.kind == "Conv" for node in readers):
             raise WeightsRefused(
-                f"{path.name}: its convolutions are those of {name}, its other nodes are not: {dict(kinds - expected)} "
-                f"beyond, {dict(expected - kinds)} missing; import the .pth that it was exported from"
+                f"before its first convolution stands {kinds_of(readers)}, which would be lost; export the network "
+                "without it, and state what it does to the pixels in [preprocess]"
             )
-        found: dict[str, Tensor] = {}
-        for (layer, module), node in zip(own, convolutions, strict=True):
-            found |= _unfolded(path, layer, module, node, tensors)
-        gemm = linears[0]
-        if gemm.numbers.get("transB") != (1,):
-            raise WeightsRefused(f"{path.name}: its last layer is not written as PyTorch writes it")
-        return found | {"fc.weight": tensors[gemm.inputs[1]], "fc.bias": tensors[gemm.inputs[2]]}
-    raise WeightsRefused(
-        f"{path.name}: an ONNX graph of {len(convolutions)} convolutions that are no known ResNet's; "
-        "import the .pth that it was exported from"
-    )
+        return name
 
+    def _block(self, value: str, block: str) -> str:
+        own = dict(self.own.get_submodule(block).named_children())
+        *inner, last = [name for name in own if name.startswith("conv")]
+        end = value
+        for name in inner:
+            norm = f"{block}.{name.replace('conv', 'bn')}"
+            end = self._relu(self._convolution(end, f"{block}.{name}", norm, then="Relu"), norm)
+        end = self._convolution(end, f"{block}.{last}", f"{block}.{last.replace('conv', 'bn')}", then="Add")
+        shortcut = value
+        if "downsample" in own and own["downsample"] is not None:
+            shortcut = self._convolution(value, f"{block}.downsample.0", f"{block}.downsample.1", then="Add")
+        added = self._one(end, "Add", f"{block}.{last}")
+        if Counter(added.inputs) != Counter((end, shortcut)):
+            raise WeightsRefused(f"its {block} does not add what {self.architecture} adds there")
+        return self._relu(added.outputs[0], block)
 
-def _kinds(nodes: list[_Node], tensors: Mapping[str, Tensor]) -> Iterator[str]:
-    """What each node does; the newer exporter pools by a mean over rows and columns, and reshapes that."""
-    pooled = {node.outputs[0] for node in nodes if node.kind == POOL}
-    for node in nodes:
-        axes = tensors.get(node.inputs[1]) if node.kind == "ReduceMean" and len(node.inputs) > 1 else None
-        if axes is not None and sorted(int(axis) % 4 for axis in axes.flatten()) == [2, 3]:
-            pooled.add(node.outputs[0])
-            yield POOL
-        elif node.kind == "Reshape" and node.inputs[0] in pooled:
-            yield "Flatten"
-        else:
-            yield node.kind
+    def _relu(self, value: str, behind: str) -> str:
+        return self._one(value, "Relu", behind).outputs[0]
 
+    def _one(self, value: str, kind: str, behind: str) -> Node:
+        readers = self.graph.readers(value)
+        fitting = [node for node in readers if node.kind == kind]
+        if len(fitting) != 1:
+            raise self._other(readers, kind, behind)
+        return fitting[0]
 
-def _shape(tensors: Mapping[str, Tensor], node: _Node) -> tuple[int, ...]:
-    weight = tensors.get(node.inputs[1]) if len(node.inputs) > 1 else None
-    return () if weight is None else tuple(weight.shape)
-
-
-def _unfolded(
-    path: Path, layer: str, module: nn.Conv2d, node: _Node, tensors: Mapping[str, Tensor]
-) -> dict[str, Tensor]:
-    """The convolution, and a batch normalisation that adds its bias and does nothing else."""
-    wanted = {
-        "strides": tuple(module.stride),
-        "pads": tuple(int(side) for side in module.padding) * 2,
-        "dilations": tuple(module.dilation),
-        "group": (module.groups,),
-    }
-    for attribute, value in wanted.items():
-        if node.numbers.get(attribute, value) != value:
-            raise WeightsRefused(
-                f"{path.name}: its {layer} has {attribute} = {node.numbers[attribute]}, not {value}: the tensors fit, the "
-                "answers would be wrong"
-            )
-    norm = layer.replace("downsample.0", "downsample.1").replace("conv", "bn")
-    channels = module.out_channels
-    bias = tensors[node.inputs[2]] if len(node.inputs) > 2 else torch.zeros(channels)
-    return {
-        f"{layer}.weight": tensors[node.inputs[1]],
-        f"{norm}.weight": torch.ones(channels),
-        f"{norm}.bias": bias,
-        f"{norm}.running_mean": torch.zeros(channels),
-        f"{norm}.running_var": torch.ones(channels) - 1e-5,
-    }
-
-
-# --- protobuf ----------------------------------------------------------------------------------
-
-
-def _parsed(path: Path) -> tuple[list[_Node], dict[str, Tensor], str]:
-    model = memoryview(path.read_bytes())
-    nodes: list[_Node] = []
-    tensors: dict[str, Tensor] = {}
-    producer = ""
-    for number, value in _fields(model):
-        if number == 2 and isinstance(value, memoryview):
-            producer = bytes(value).decode()
-        elif number == 7 and isinstance(value, memoryview):
-            for inner, part in _fields(value):
-                if inner == 1 and isinstance(part, memoryview):
-                    nodes.append(_node(part))
-                elif inner == 5 and isinstance(part, memoryview):
-                    name, tensor = _tensor(path, part)
-                    tensors[name] = tensor
-    if not nodes:
-        raise ValueError("no graph")
-    return nodes, tensors, producer
-
-
-def _node(data: memoryview) -> _Node:
-    node = _Node()
-    for number, value in _fields(data):
-        if not isinstance(value, memoryview):
-            continue
-        if number == 1:
-            node.inputs.append(bytes(value).decode())
-        elif number == 2:
-            node.outputs.append(bytes(value).decode())
-        elif number == 4:
-            node.kind = bytes(value).decode()
-        elif number == 5:
-            name, numbers = "", list[int]()
-            for inner, part in _fields(value):
-                if inner == 1 and isinstance(part, memoryview):
-                    name = bytes(part).decode()
-                elif inner in {3, 8}:
-                    numbers += _integers(part)
-            node.numbers[name] = tuple(numbers)
-    return node
-
-
-def _tensor(path: Path, data: memoryview) -> tuple[str, Tensor]:
-    shape, kind, name, raw, outside = list[int](), 0, "", memoryview(b""), dict[str, str]()
-    for number, value in _fields(data):
-        if number == 1:
-            shape += _integers(value)
-        elif number == 2 and isinstance(value, int):
-            kind = value
-        elif number in {4, 9} and isinstance(value, memoryview):
-            raw = value  # packed floats and raw data are both little-endian numbers
-        elif number == 8 and isinstance(value, memoryview):
-            name = bytes(value).decode()
-        elif number == 13 and isinstance(value, memoryview):
-            key, text = (bytes(part).decode() for _, part in _fields(value) if isinstance(part, memoryview))
-            outside[key] = text
-    if outside:
-        raw = _from_beside(path, outside)
-    dtype = DTYPES[kind]
-    count = 1
-    for size in shape:
-        count *= size
-    if count < 0 or count * dtype.itemsize != len(raw):
-        raise WeightsRefused(f"{path.name}: a tensor of {count:,} numbers in {len(raw):,} bytes")
-    if not count:
-        return name, torch.empty(shape, dtype=dtype)
-    return name, torch.frombuffer(bytearray(raw), dtype=dtype).reshape(shape)
-
-
-def _from_beside(path: Path, entry: Mapping[str, str]) -> memoryview:
-    """The bytes of one tensor in the file that the exporter wrote beside the graph."""
-    name, offset, length = entry["location"], int(entry.get("offset", "0")), int(entry["length"])
-    beside = path.parent / name
-    if Path(name).name != name or beside.is_symlink() or not beside.is_file():
-        raise WeightsRefused(
-            f"{path.name}: its numbers lie in {ascii(name)[:80]}, which is not beside it; put it there, or export "
-            "again with external_data=False"
+    def _other(self, readers: Sequence[Node], wanted: str, behind: str) -> WeightsRefused:
+        return WeightsRefused(
+            f"its convolutions are those of {self.architecture}, but behind its {behind} stands {kinds_of(readers)}, not "
+            f"{wanted}: the tensors fit, the answers would be wrong"
         )
-    size = beside.stat().st_size
-    if size > MAX_OUTSIDE_BYTES or offset < 0 or not 0 <= length <= size - offset:
-        raise WeightsRefused(f"{path.name}: it asks for {length:,} bytes, {ascii(name)[:80]} holds {size:,}")
-    with beside.open("rb") as file:
-        file.seek(offset)
-        return memoryview(file.read(length))
 
+    def _convolution(self, value: str, layer: str, norm_layer: str, *, then: str) -> str:
+        """The output of a convolution and its batch normalisation, which goes into a node of the kind `then`.
 
-def _integers(value: int | memoryview) -> list[int]:
-    """One number, or several packed."""
-    if isinstance(value, int):
-        return [value]
-    numbers, place = [], 0
-    while place < len(value):
-        number, place = _varint(value, place)
-        numbers.append(number)
-    return numbers
-
-
-def _fields(data: memoryview) -> Iterator[tuple[int, int | memoryview]]:
-    """(field number, value) of one message."""
-    place = 0
-    while place < len(data):
-        key, place = _varint(data, place)
-        match key & 7:
-            case 0:
-                number, place = _varint(data, place)
-                yield key >> 3, number
+        That kind tells a block's first convolution from its downsampling, which read the same value.
+        """
+        found, behind = list[tuple[Node, Node | None, str]](), list[Node]()
+        for node in self.graph.readers(value):
+            if node.kind != "Conv":
                 continue
-            case 1:
-                size = 8
-            case 2:
-                size, place = _varint(data, place)
-            case 5:
-                size = 4
-            case _:
-                raise ValueError("no protobuf")
-        if place + size > len(data):
-            raise ValueError("truncated")
-        yield key >> 3, data[place : place + size]
-        place += size
+            readers = self.graph.readers(node.outputs[0])
+            norm = next((each for each in readers if each.kind == "BatchNormalization"), None)
+            end = (norm or node).outputs[0]
+            behind += self.graph.readers(end)
+            if any(each.kind == then for each in self.graph.readers(end)):
+                found.append((node, norm, end))
+        if len(found) != 1:
+            raise self._other(behind, then, layer)
+        ((node, norm, end),) = found
+        self._take(node, norm, layer, norm_layer)
+        return end
+
+    def _take(self, node: Node, norm: Node | None, layer: str, norm_layer: str) -> None:
+        """The tensors of both; without a batch normalisation one that adds the bias and does nothing else."""
+        own: Any = self.own.get_submodule(layer)
+        own_norm: Any = self.own.get_submodule(norm_layer)
+        weight = self.graph.tensors.get(node.inputs[1])
+        if weight is None or weight.shape != own.weight.shape or node.inputs[0] in self.graph.tensors:
+            raise WeightsRefused(f"its {layer} has another shape than {self.architecture}'s")
+        self._same_attributes(layer, node, own, {"kernel_shape": tuple(weight.shape[2:])})
+        channels = len(weight)
+        bias = torch.zeros(channels)
+        if len(node.inputs) > 2 and node.inputs[2]:
+            bias = self.graph.tensors[node.inputs[2]].reshape(channels)
+        if norm is None:
+            gain, mean, variance = (
+                torch.ones(channels),
+                torch.zeros(channels),
+                torch.ones(channels) - own_norm.eps,
+            )
+        else:
+            self._check_norm(norm_layer, norm, own_norm)
+            gain, offset, mean, variance = (self.graph.tensors[name] for name in norm.inputs[1:5])
+            bias, mean = offset, mean - bias
+        self.tensors |= {
+            f"{layer}.weight": weight,
+            f"{norm_layer}.weight": gain,
+            f"{norm_layer}.bias": bias,
+            f"{norm_layer}.running_mean": mean,
+            f"{norm_layer}.running_var": variance,
+        }
+
+    def _check_norm(self, layer: str, node: Node, own: Any) -> None:
+        epsilon = node.floats.get("epsilon", 1e-5)
+        if not math.isclose(epsilon, own.eps, rel_tol=1e-6):  # ONNX keeps it in float32
+            raise WeightsRefused(
+                f"its {layer} has epsilon = {epsilon:g}, {self.architecture} has {own.eps:g}: the tensors fit, the answers "
+                "would be wrong; export it with training=torch.onnx.TrainingMode.EVAL, which folds it into the weights"
+            )
+        refuse_training(node)
+
+    def _same_attributes(
+        self, layer: str, node: Node, own: Any, defaults: Mapping[str, tuple[int, ...]]
+    ) -> None:
+        if node.words.get("auto_pad", "NOTSET") != "NOTSET":
+            raise WeightsRefused(
+                f"its {layer} has auto_pad = {node.words['auto_pad']!r}: where the padding falls depends on the picture's "
+                "size, and may be on one side alone"
+            )
+        wanted = {"kernel_shape": _pair(own.kernel_size), "strides": _pair(own.stride)}
+        wanted |= {"pads": _pair(own.padding) * 2, "dilations": _pair(own.dilation)}
+        wanted |= (
+            {"group": (own.groups,)} if isinstance(own, nn.Conv2d) else {"ceil_mode": (int(own.ceil_mode),)}
+        )
+        for attribute, value in wanted.items():
+            found = node.numbers.get(attribute, {**DEFAULTS, **defaults}.get(attribute))
+            if found != value:
+                raise WeightsRefused(
+                    f"its {layer} has {attribute} = {found}, not {value}: the tensors fit, the answers would be wrong"
+                )
 
 
-def _varint(data: memoryview, place: int) -> tuple[int, int]:
-    value, shift = 0, 0
-    while shift < 64:
-        byte = data[place]
-        value |= (byte & 0x7F) << shift
-        place, shift = place + 1, shift + 7
-        if byte < 0x80:
-            return value, place
-    raise ValueError("a number without end")
+def _pair(value: Any) -> tuple[int, ...]:
+    return tuple(value) if isinstance(value, tuple) else (value, value)

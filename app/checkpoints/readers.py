@@ -15,7 +15,8 @@ from app.checkpoints.folders import is_model_folder, read_folder
 from app.checkpoints.found import Answers, Found
 from app.checkpoints.keras_files import is_keras
 from app.checkpoints.keras_found import read_keras_checkpoint
-from app.checkpoints.onnx_files import is_onnx, read_onnx
+from app.checkpoints.onnx_files import read_onnx
+from app.checkpoints.onnx_graph import is_onnx
 from app.checkpoints.torch_files import open_legacy, open_zip
 from app.checkpoints.unwrap import Raw, unwrap
 from app.checkpoints.weights import FOREIGN, MAX_BYTES, read_weights
@@ -49,7 +50,8 @@ def _read_safetensors(path: Path, answers: Answers) -> Found:
 
 
 def _read_onnx(path: Path, answers: Answers) -> Found:
-    return converted(read_onnx(path), "ONNX", answers)
+    raw, answers = read_onnx(path, answers)
+    return converted(raw, "ONNX", answers)
 
 
 READERS: Final = (
