@@ -1,37 +1,31 @@
 """Model folders: config.json beside model.safetensors, as Transformers and timm save them.
 
-folder -> tensors, class names, preprocessing -> Found. JSON and numbers only; `config.json` may name code, which
-is never looked at.
+folder, or the weights in one -> tensors, class names, preprocessing -> Found. JSON and numbers only; `config.json`
+may name code, which is never looked at. Preprocessing: folder_steps.py.
 """
 
 import json
-import math
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 from app.checkpoints.convert import converted
-from app.checkpoints.found import Answers, Found, Note, Preprocessing
+from app.checkpoints.folder_steps import hugging_face_steps, timm_evaluations
+from app.checkpoints.found import Answers, Found, Note, Preprocessing, Question
 from app.checkpoints.torch_files import open_legacy, open_zip
 from app.checkpoints.unwrap import Raw, unwrap
 from app.checkpoints.weights import read_weights
-from app.domain import Crop, Geometry, Interpolation, Normalisation, Resize, ResizeShorter, Size, Step
+from app.domain import Crop
 from app.errors import WeightsRefused
 
 CONFIG: Final = "config.json"
 PREPROCESSOR: Final = "preprocessor_config.json"
+BOTTLENECK: Final = re.compile(r"(^|\.)encoder\.stages\.0\.layers\.0\.layer\.2\.convolution\.weight$")
+"""A third convolution in a block, under Transformers' name."""
 MAX_JSON_BYTES: Final = 8 * 2**20
 WEIGHT_FILES: Final = ("model.safetensors", "pytorch_model.bin")
-PILLOW: Final[dict[int, Interpolation]] = {
-    0: "nearest",
-    1: "lanczos",
-    2: "bilinear",
-    3: "bicubic",
-    4: "box",
-    5: "hamming",
-}
-NAMED: Final[dict[str, Interpolation]] = {name: name for name in PILLOW.values()}
 PLAIN_ARGUMENTS: Final = frozenset({"num_classes", "in_chans", "global_pool", "drop_rate", "drop_path_rate"})
 """Of timm's model_args: they show in the tensors, are checked beside them, or change only training."""
 CENTRE: Final = (
@@ -39,6 +33,7 @@ CENTRE: Final = (
     "crop by 3, 7, 11, ... pixels, the crop lies one pixel further"
 )
 
+BESIDE: Final = Note("took", f"{CONFIG} beside it: read as their folder is")
 BACK_END: Final = (
     "pictures are resized as its Pillow processor does it; its torchvision one differs by one or "
     "two grey levels in some 0.2 % of the values, and the configuration does not say which of them was used"
@@ -46,16 +41,31 @@ BACK_END: Final = (
 
 
 def is_model_folder(path: Path) -> bool:
-    """Whether it holds a configuration and weights."""
-    return (
-        path.is_dir() and (path / CONFIG).is_file() and any((path / name).is_file() for name in WEIGHT_FILES)
-    )
+    """Whether it holds a configuration and weights, or is the weights of such a folder."""
+    if path.is_dir():
+        return (path / CONFIG).is_file() and any((path / name).is_file() for name in WEIGHT_FILES)
+    return path.name in WEIGHT_FILES and _is_configured(path.parent)
+
+
+def _is_configured(folder: Path) -> bool:
+    """Whether the config.json in it is of one of these libraries: training scripts have such files too."""
+    try:
+        config = _json(folder / CONFIG)
+    except WeightsRefused:
+        return False
+    return bool({"model_type", "pretrained_cfg"} & set(config))
 
 
 def read_folder(path: Path, answers: Answers) -> Found:
     """Raises WeightsRefused."""
-    config = _json(path / CONFIG)
-    weights = next(path / name for name in WEIGHT_FILES if (path / name).is_file())
+    folder, notes = (path, ()) if path.is_dir() else (path.parent, (BESIDE,))
+    config = _json(folder / CONFIG)
+    weights = path if notes else next(path / name for name in WEIGHT_FILES if (path / name).is_file())
+    found = _read(path, folder, weights, config, answers)
+    return replace(found, notes=(*notes, *found.notes))
+
+
+def _read(path: Path, folder: Path, weights: Path, config: Mapping[str, Any], answers: Answers) -> Found:
     if "pretrained_cfg" in config:
         return _timm(config, weights, answers)
     kind = config.get("model_type")
@@ -68,8 +78,9 @@ def read_folder(path: Path, answers: Answers) -> Found:
         )
     if config.get("hidden_act", "relu") != "relu":
         raise WeightsRefused(f"{path.name}: its activation is {config['hidden_act']!r}; only relu is served")
-    processor = _json(path / PREPROCESSOR) if (path / PREPROCESSOR).is_file() else None
-    preprocessing = _hugging_face_steps(processor) if processor is not None else None
+    _check_task(path, config)
+    processor = _json(folder / PREPROCESSOR) if (folder / PREPROCESSOR).is_file() else None
+    preprocessing = hugging_face_steps(processor) if processor is not None else None
     doubts = () if preprocessing is None else (BACK_END, CENTRE) if _crops(preprocessing) else (BACK_END,)
     details = (
         {"transformers": str(config["transformers_version"])} if "transformers_version" in config else {}
@@ -82,6 +93,31 @@ def read_folder(path: Path, answers: Answers) -> Found:
         notes=tuple(Note("warning", doubt) for doubt in doubts),
     )
     return converted(raw, f"folder with {weights.name}", answers, preprocessing=preprocessing)
+
+
+def _check_task(path: Path, config: Mapping[str, Any]) -> None:
+    """Only one class of several is served, or the one of two that a single output says: raises WeightsRefused."""
+    task, labels = config.get("problem_type"), config.get("id2label")
+    is_single = isinstance(labels, dict) and len(labels) == 1
+    if task in {None, "single_label_classification"} or (task == "multi_label_classification" and is_single):
+        return
+    raise WeightsRefused(
+        f"{path.name}: problem_type = {ascii(task)[:60]} in {CONFIG}; what is served is one class of several, by softmax. If "
+        f"that is what it was trained for, take problem_type out of {CONFIG}"
+    )
+
+
+def asked_for_version(found: Found, names: Iterable[str], answers: Answers) -> Found:
+    """Without its configuration, a bottleneck ResNet of Transformers may be of either version: a question."""
+    if answers.architecture is not None or not any(BOTTLENECK.search(name) for name in names):
+        return found
+    name = (*found.architectures, "resnet50")[0]
+    question = Question(
+        f"whether {CONFIG}, which belongs beside these weights, says downsample_in_bottleneck: the same tensors, other "
+        "strides (v1); with that file in their folder nothing is asked",
+        f"--architecture {name} (v1.5, as Transformers builds it by default), or --architecture {name}_v1",
+    )
+    return replace(found, questions=(*found.questions, question))
 
 
 def _weights(path: Path, answers: Answers) -> Mapping[str, Any]:
@@ -119,49 +155,6 @@ def _crops(preprocessing: Preprocessing) -> bool:
     return isinstance(preprocessing.geometry.steps[-1], Crop)
 
 
-def _hugging_face_steps(config: Mapping[str, Any]) -> Preprocessing | None:
-    """What an image processor of Transformers does; None where it is another than those known."""
-    size = config.get("size")
-    size = {"shortest_edge": size} if isinstance(size, int) else size
-    interpolation = PILLOW.get(config.get("resample", -1))
-    if not isinstance(size, dict) or interpolation is None or not config.get("do_resize", True):
-        return None
-    steps: list[Step]
-    edge, kind = size.get("shortest_edge"), str(config.get("image_processor_type", ""))
-    if isinstance(edge, int) and kind.startswith("ConvNext"):
-        if edge < 384:
-            shorter = int(edge / float(config.get("crop_pct") or 224 / 256))
-            steps = [ResizeShorter(shorter, interpolation), Crop(Size(edge, edge), "center")]
-        else:
-            steps = [Resize(Size(edge, edge), interpolation)]
-    elif isinstance(edge, int) and config.get("do_center_crop"):
-        crop = config.get("crop_size")
-        crop = {"height": crop, "width": crop} if isinstance(crop, int) else crop
-        if not isinstance(crop, dict) or not all(isinstance(crop.get(k), int) for k in ("height", "width")):
-            return None
-        steps = [ResizeShorter(edge, interpolation), Crop(Size(crop["height"], crop["width"]), "center")]
-    elif all(isinstance(size.get(k), int) for k in ("height", "width")) and not config.get("do_center_crop"):
-        steps = [Resize(Size(size["height"], size["width"]), interpolation)]
-    else:
-        return None
-    scale = float(config.get("rescale_factor", 1 / 255)) if config.get("do_rescale", True) else 1.0
-    mean, std = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
-    if config.get("do_normalize", True):
-        mean, std = _triple(config.get("image_mean")), _triple(config.get("image_std"))
-    return Preprocessing(
-        Geometry(tuple(steps)), Normalisation("RGB", scale, mean, std), f"{PREPROCESSOR}, {kind}"
-    )
-
-
-def _triple(value: object) -> tuple[float, float, float]:
-    if not isinstance(value, list | tuple) or len(value) != 3:
-        raise WeightsRefused(
-            "three numbers are needed for each of mean and std in the folder's configuration"
-        )
-    red, green, blue = (float(number) for number in value)
-    return red, green, blue
-
-
 # --- timm --------------------------------------------------------------------------------------
 
 
@@ -180,7 +173,7 @@ def _timm(config: Mapping[str, Any], weights: Path, answers: Answers) -> Found:
         raise WeightsRefused(
             f"{CONFIG}: {', '.join(strange)[:200]} may change the network beyond its tensors"
         )
-    choices = _timm_evaluations(pretrained)
+    choices = timm_evaluations(pretrained)
     raw = Raw(
         f"timm {str(config.get('architecture', '?'))[:60]}",
         _weights(weights, answers),
@@ -200,39 +193,3 @@ def _timm_labels(config: Mapping[str, Any], pretrained: Mapping[str, Any]) -> tu
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         return None
     return tuple(names)
-
-
-def _timm_evaluations(pretrained: Mapping[str, Any]) -> dict[str, Preprocessing]:
-    """What `create_transform` makes of a configuration: at the training size, and at the test size if it has one."""
-    size, fraction = pretrained.get("input_size"), pretrained.get("crop_pct")
-    test_size, test_fraction = (
-        pretrained.get("test_input_size") or size,
-        pretrained.get("test_crop_pct") or fraction,
-    )
-    found = {"timm": _timm_steps(pretrained, size, fraction)}
-    if (test_size, test_fraction) != (size, fraction):
-        found["timm-test"] = _timm_steps(pretrained, test_size, test_fraction)
-    return {name: steps for name, steps in found.items() if steps is not None}
-
-
-def _timm_steps(pretrained: Mapping[str, Any], size: object, fraction: object) -> Preprocessing | None:
-    """Timm's evaluation transform: shorter side to floor(size / crop_pct), centre crop."""
-    interpolation = NAMED.get(str(pretrained.get("interpolation")))
-    if not isinstance(size, list) or len(size) != 3 or size[1] != size[2] or interpolation is None:
-        return None
-    if (
-        pretrained.get("crop_mode", "center") != "center"
-        or size[0] != 3
-        or not isinstance(fraction, float | int)
-    ):
-        return None
-    return Preprocessing(
-        Geometry(
-            (
-                ResizeShorter(math.floor(size[1] / fraction), interpolation),
-                Crop(Size(size[1], size[1]), "center"),
-            )
-        ),
-        Normalisation("RGB", 1 / 255, _triple(pretrained.get("mean")), _triple(pretrained.get("std"))),
-        f"{CONFIG}, pretrained_cfg at {size[1]}",
-    )

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from app.checkpoints.convert import converted
-from app.checkpoints.folders import is_model_folder, read_folder
+from app.checkpoints.folders import asked_for_version, is_model_folder, read_folder
 from app.checkpoints.found import Answers, Found
 from app.checkpoints.keras_files import is_keras
 from app.checkpoints.keras_found import read_keras_checkpoint
@@ -35,18 +35,22 @@ class Reader:
     read: Callable[[Path, Answers], Found]
 
 
+def _without_configuration(raw: Raw, file_format: str, answers: Answers) -> Found:
+    return asked_for_version(converted(raw, file_format, answers), raw.tensors, answers)
+
+
 def _read_zip(path: Path, answers: Answers) -> Found:
     file = open_zip(path)
-    return converted(unwrap(file, answers), file.format, answers)
+    return _without_configuration(unwrap(file, answers), file.format, answers)
 
 
 def _read_legacy(path: Path, answers: Answers) -> Found:
     file = open_legacy(path)
-    return converted(unwrap(file, answers), file.format, answers)
+    return _without_configuration(unwrap(file, answers), file.format, answers)
 
 
 def _read_safetensors(path: Path, answers: Answers) -> Found:
-    return converted(Raw("plain state dict", read_weights(path)), "safetensors", answers)
+    return _without_configuration(Raw("plain state dict", read_weights(path)), "safetensors", answers)
 
 
 def _read_onnx(path: Path, answers: Answers) -> Found:

@@ -56,9 +56,12 @@ class Named:
 
 def named(tensors: Mapping[str, Tensor], answers: Answers) -> Named:
     """Raises WeightsRefused where several networks lie side by side and no answer says which."""
-    if any(name.endswith(HF_STEM) for name in tensors):
-        return _hugging_face(tensors)
     tensors = _taken(tensors, answers)
+    stems = sorted(name.removesuffix(HF_STEM) for name in tensors if name.endswith(HF_STEM))
+    if len(stems) > 1:
+        return _several(path.removesuffix("resnet.") for path in stems)
+    if stems:
+        return _hugging_face(tensors, stems[0], answers)
     paths = _trunk_paths(tensors)
     if not paths:
         return _any_architecture(tensors, answers)
@@ -260,19 +263,18 @@ def _few(names: Iterable[str]) -> str:
 _HF_PARTS: Final = {"convolution": "conv", "normalization": "bn"}
 
 
-def _hugging_face(tensors: Mapping[str, Tensor]) -> Named:
-    stem = next(name for name in tensors if name.endswith(HF_STEM))
-    path = stem.removesuffix(HF_STEM)
-    trunk: dict[str, Tensor] = {}
-    head: dict[str, Tensor] = {}
-    for name, tensor in tensors.items():
-        local = name.removeprefix(path)
-        if local.startswith("classifier."):
-            head[local.split(".", 2)[-1]] = tensor
-        else:
-            trunk[_from_hugging_face(local)] = tensor
-    notes = (Note("renamed", "Hugging Face's names to torchvision's"),)
-    return Named(trunk, head, "classifier.1" if head else None, path, "Hugging Face", notes)
+def _hugging_face(tensors: Mapping[str, Tensor], path: str, answers: Answers) -> Named:
+    """The trunk lies under `resnet.`, the classifier beside that, whatever stands before both."""
+    rooms = (f"{path}embedder.", f"{path}encoder.")
+    trunk = {
+        _from_hugging_face(name.removeprefix(path)): tensor
+        for name, tensor in tensors.items()
+        if name.startswith(rooms)
+    }
+    others = {name: tensor for name, tensor in tensors.items() if not name.startswith(rooms)}
+    wrapper = path.removesuffix("resnet.")
+    notes = [*_stripped(wrapper), Note("renamed", "Hugging Face's names to torchvision's")]
+    return _with_head(trunk, others, wrapper, "classifier", "Hugging Face", notes, answers)
 
 
 def _from_hugging_face(name: str) -> str:

@@ -5,7 +5,6 @@ builds what `create_body` and `create_head` of fastai 2.8 build, and saves what 
 """
 
 import argparse
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,20 +14,15 @@ import torch
 from PIL import Image
 from support.foreign import (
     CLASSES,
-    SIZES,
     calibrated,
     check_parity,
     do_import,
-    image_of,
     notes_of,
     options_of,
-    picture_files,
     predicted,
-    refusal,
-    served,
     tutorial_network,
 )
-from support.parity import PARITY, RecordParity
+from support.parity import RecordParity
 from torch import Tensor, nn
 from torchvision import models
 from torchvision.models import resnet
@@ -163,6 +157,18 @@ def timm_transform(model: Any) -> Callable[[Image.Image], Tensor]:
     return transform
 
 
+def test_the_weights_of_a_timm_folder_bring_its_configuration(tmp_path: Path) -> None:
+    """resnetblur18 has the very tensors of resnet18, and gives other answers."""
+    timm = pytest.importorskip("timm")
+    timm.models.save_for_hf(
+        timm.create_model("resnetblur18", num_classes=3), tmp_path, safe_serialization=True
+    )
+
+    asked = do_import(tmp_path / "model.safetensors", tmp_path / "line")
+
+    assert options_of(asked) == ["--architecture resnet18"]
+
+
 @pytest.mark.slow
 def test_a_timm_training_checkpoint_gives_its_ema(tmp_path: Path, record_parity: RecordParity) -> None:
     timm = pytest.importorskip("timm")
@@ -195,112 +201,3 @@ def test_a_timm_folder_brings_its_own_preprocessing(tmp_path: Path, record_parit
     assert report.classes == CLASSES
     assert report.preprocessing is not None
     assert "pretrained_cfg" in report.preprocessing.source
-
-
-def hugging_face_folder(folder: Path, **config: Any) -> tuple[nn.Module, Any]:
-    transformers = pytest.importorskip("transformers")
-    torch.manual_seed(0)
-    names = dict(enumerate(CLASSES))
-    sizes = {"depths": [2, 2, 2, 2], "hidden_sizes": [64, 128, 256, 512], "layer_type": "basic"}
-    settings = transformers.ResNetConfig(
-        id2label=names, label2id={v: k for k, v in names.items()}, **sizes | config
-    )
-    network = transformers.ResNetForImageClassification(settings)
-
-    class Logits(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.inner = network
-
-        def forward(self, images: Tensor) -> Tensor:
-            logits: Tensor = self.inner(images).logits
-            return logits
-
-    model = calibrated(Logits())
-    network.save_pretrained(folder)
-    processor = transformers.ConvNextImageProcessorPil(size={"shortest_edge": 224}, crop_pct=0.875)
-    processor.save_pretrained(folder)
-    return model, processor
-
-
-TRANSFORMERS = {
-    "basic": "Transformers folder, ResNet-18 form",
-    "bottleneck": "Transformers folder, ResNet-50 form",
-}
-
-
-@pytest.mark.parametrize("layer_type", ["basic", pytest.param("bottleneck", marks=pytest.mark.slow)])
-def test_a_transformers_folder_needs_no_answers(
-    layer_type: str, tmp_path: Path, record_parity: RecordParity
-) -> None:
-    """Names, classes and preprocessing (crop_pct too) are the folder's own."""
-    sizes = {} if layer_type == "basic" else {"depths": [3, 4, 6, 3], "hidden_sizes": [256, 512, 1024, 2048]}
-    model, processor = hugging_face_folder(tmp_path / "hub", layer_type=layer_type, **sizes)
-
-    report = do_import(tmp_path / "hub", tmp_path / "line", preprocess=None, classes=None)
-
-    def transform(image: Image.Image) -> Tensor:
-        pixels: Tensor = processor(image, return_tensors="pt")["pixel_values"][0]
-        return pixels
-
-    check_parity(report, predicted(model, transform), record_parity, TRANSFORMERS[layer_type])
-    assert report.classes == CLASSES
-
-
-def test_the_torchvision_processor_of_transformers_differs_in_rounding_alone(
-    tmp_path: Path, record_parity: RecordParity
-) -> None:
-    """The same folder, read by either: where nothing is resized the answers are equal, else some values are one or
-    two grey levels apart, which no configuration tells."""
-    transformers = pytest.importorskip("transformers")
-    model, pillow = hugging_face_folder(tmp_path / "hub")
-    torchvision = transformers.ConvNextImageProcessor(size={"shortest_edge": 224}, crop_pct=0.875)
-    torchvision.save_pretrained(tmp_path / "hub")
-
-    def pixels(processor: Any, image: Image.Image) -> Tensor:
-        values: Tensor = processor(image, return_tensors="pt")["pixel_values"][0]
-        return values
-
-    report = do_import(tmp_path / "hub", tmp_path / "line", preprocess=None, classes=None)
-
-    expected = predicted(model, lambda image: pixels(torchvision, image))
-    unresized = SIZES.index((258, 256))
-    differences = abs(served(report) - expected).max(axis=1) / abs(expected).max()
-    assert differences[unresized] <= PARITY
-    record_parity("the same, its torchvision processor", float(differences[unresized]))
-    for data in picture_files():
-        levels = (pixels(pillow, image_of(data)) - pixels(torchvision, image_of(data))).abs() * 0.5 * 255
-        assert float(levels.max()) < 2.01
-        assert float((levels > 0.01).float().mean()) < 5e-3
-    assert "torchvision one differs" in notes_of(report, "warning")
-
-
-@pytest.mark.parametrize(
-    ("file", "content"),
-    [
-        ("config.json", "["),
-        ("config.json", '{"model_type": "vit"}'),
-        (
-            "preprocessor_config.json",
-            '{"size": {"shortest_edge": 224}, "resample": 3, "crop_pct": "x", '
-            '"image_processor_type": "ConvNextImageProcessor"}',
-        ),
-        ("model.safetensors", "\0\0"),
-    ],
-)
-def test_a_forged_folder_is_refused(file: str, content: str, tmp_path: Path) -> None:
-    hugging_face_folder(tmp_path / "hub")
-    (tmp_path / "hub" / file).write_text(content, "utf-8")
-
-    refusal(tmp_path / "hub", tmp_path / "line", preprocess=None, classes=None)
-
-
-def test_strides_of_the_first_version_are_refused(tmp_path: Path) -> None:
-    """Same tensors, other network: the classic silent error."""
-    hugging_face_folder(tmp_path / "hub")
-    config = json.loads((tmp_path / "hub" / "config.json").read_text("utf-8"))
-    (tmp_path / "hub" / "config.json").write_text(
-        json.dumps(config | {"downsample_in_bottleneck": True}), "utf-8"
-    )
-
-    assert "strides" in refusal(tmp_path / "hub", tmp_path / "line")
