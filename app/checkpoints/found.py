@@ -9,7 +9,7 @@ from typing import Final, Literal
 
 from torch import Tensor
 
-from app.domain import Geometry, HeadSpec, Normalisation
+from app.domain import Geometry, HeadSpec, Normalisation, Size
 from app.errors import InvalidRequest
 
 NoteKind = Literal["took", "stripped", "renamed", "folded", "settled", "ignored", "warning"]
@@ -99,6 +99,8 @@ class Found:
     preprocessing: Preprocessing | None = None
     normalisation: Normalisation | None = None
     """What the network's own graph does to the pixels; `--preprocess` may not say otherwise."""
+    input_size: Size | None = None
+    """Of the pictures that the network's own graph takes; the steps of `--preprocess` may end in another."""
     transforms_input: bool = False
     """The network's forward pass undoes ImageNet's normalisation and maps to -1..1 (torchvision's
     `transform_input`)."""

@@ -59,7 +59,7 @@ class KerasFound:
     warnings: tuple[str, ...]
     """What was taken on trust."""
     questions: tuple[str, ...]
-    """What must be known before the model can serve and is not in the file."""
+    """What must be known before the model can serve and is not in the file; `--preprocess` says it."""
 
 
 def read_keras(path: Path, *, patience_s: float = PATIENCE_S) -> KerasFound:

@@ -1,6 +1,7 @@
 """What the Keras reader found, as every reader says it.
 
-KerasFound -> Found; the names of classes and the resizing of pictures stay questions, since no Keras file has them.
+KerasFound -> Found; the names of classes and the resizing of pictures stay questions, since no Keras file has them. What
+else it does not say of pictures no option answers but `--preprocess`, so it is said beside that question and kept.
 """
 
 from pathlib import Path
@@ -32,9 +33,10 @@ def read_keras_checkpoint(path: Path, answers: Answers) -> Found:
         head=keras.head,
         class_count=keras.class_count,
         normalisation=keras.preprocessing.normalisation,
+        input_size=keras.input_size,
         details=details,
         notes=(
             *(Note("folded", text) for text in keras.notes),
-            *(Note("warning", text) for text in keras.warnings),
+            *(Note("warning", text) for text in (*keras.warnings, *keras.questions)),
         ),
     )

@@ -32,7 +32,7 @@ from app.cli.import_options import (
     painted_files,
 )
 from app.cli.import_report import Report, print_report
-from app.domain import Normalisation
+from app.domain import Normalisation, Size
 from app.engines.torch_engine import TorchEngine
 from app.errors import InvalidRequest, LinesideError, RequestError
 from app.images.decode import decode
@@ -131,7 +131,20 @@ def _settle(found: Found, options: Options) -> _Settled:
         head=found.head,
         description=f"Imported from {_printable(options.checkpoint.name)} ({found.origin}, {found.format}).",
     )
+    size = manifest.network_spec().input_size
+    own = found.input_size
+    if own is not None and own != size:
+        notes.append(
+            Note(
+                "warning",
+                f"{preprocessing.source} ends in {_shown(size)}, the file's own graph takes {_shown(own)}",
+            )
+        )
     return _Settled(manifest, preprocessing, classes, (), tuple(notes))
+
+
+def _shown(size: Size) -> str:
+    return f"{size.height} x {size.width} pixels"
 
 
 def _transformed(normalisation: Normalisation) -> Normalisation:

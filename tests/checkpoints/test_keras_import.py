@@ -19,6 +19,13 @@ from app.images.preprocess import preprocess
 pytestmark = WARNINGS
 
 
+def square(folder: Path) -> Path:
+    """Another size than the model's."""
+    path = folder / "square.toml"
+    path.write_text('[preprocess]\nsteps = [{ resize = [96, 96], interpolation = "bilinear" }]\n', "utf-8")
+    return path
+
+
 def test_carcass_model_of_keras_is_imported_and_serves_what_keras_answers(
     tmp_path: Path, carcass_photographs: list[Path]
 ) -> None:
@@ -34,8 +41,20 @@ def test_carcass_model_of_keras_is_imported_and_serves_what_keras_answers(
     assert asked.exit_code == 2, asked.output
     assert "--classes" in asked.output
     assert "--preprocess" in asked.output
+    assert "RGB / 255 (scale = 1/255); keras.applications.resnet.preprocess_input" in asked.output
     assert done.exit_code == 0, done.output
-    assert json.loads(done.stdout)["status"] == "imported"
+    report = json.loads(done.stdout)
+    assert report["status"] == "imported"
+    assert "pixels, the file's own graph" not in done.stdout
+
+    other = CliRunner().invoke(
+        app, [*command, "--dry-run", "--classes", "a,b,c", "--preprocess", str(square(tmp_path))]
+    )
+    warnings = [note["text"] for note in json.loads(other.stdout)["notes"] if note["kind"] == "warning"]
+    assert (
+        "--preprocess square.toml ends in 96 x 96 pixels, the file's own graph takes 224 x 224 pixels"
+        in warnings
+    )
     checkpoint.unlink()
 
     geometry = Geometry(CARCASS)
