@@ -15,16 +15,8 @@ import torch
 from torch import Tensor
 
 from app.checkpoints.found import Answers, Note, Question
-from app.checkpoints.head_layers import (
-    AT_END,
-    CONCAT_POOL,
-    PASSIVE,
-    HeadLayers,
-    Modules,
-    Segment,
-    head_layers,
-    modules_of,
-)
+from app.checkpoints.head_layers import HeadLayers, Segment, head_layers
+from app.checkpoints.head_modules import AT_END, CONCAT_POOL, PASSIVE, Modules, modules_of
 from app.checkpoints.pickled import Thing
 from app.domain import ConcatPoolHead, ConvCamHead, FlattenHead, HeadSpec, LinearHead, MlpHead, OwnHead
 from app.errors import WeightsRefused

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from app.checkpoints.found import Note
-from app.checkpoints.head_layers import AT_END, CONCAT_POOL, PASSIVE
+from app.checkpoints.head_modules import AT_END, CONCAT_POOL, PASSIVE
 from app.checkpoints.heads import FLATTENING, HeadFound
 from app.checkpoints.imports import RESAVE
 from app.checkpoints.pickled import Thing
