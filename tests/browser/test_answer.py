@@ -138,7 +138,7 @@ def test_legend_and_command_are_those_of_the_colours_on_the_stage(
     else:
         held[0].continue_()
     expect(page.locator("#ramp")).to_have_attribute("data-colours", "inferno" if fails else "signed")
-    expect(page.locator("#caption")).to_contain_text("Bright =" if fails else "Red =")
+    expect(page.locator("#caption")).to_contain_text("Bright =" if fails else "Orange =")
 
 
 def test_colours_chosen_while_a_picture_is_under_way_are_drawn(page: Page) -> None:
@@ -151,7 +151,7 @@ def test_colours_chosen_while_a_picture_is_under_way_are_drawn(page: Page) -> No
     with page.expect_request("**/explain?*normalization=signed*"):
         held[0].continue_()
 
-    expect(page.locator("#caption")).to_contain_text("Red =")
+    expect(page.locator("#caption")).to_contain_text("Orange =")
     expect(page.locator("#ramp")).to_have_attribute("data-colours", "signed")
 
 
