@@ -27,7 +27,7 @@ from app.evaluation.records import as_text, evaluation_json, predictions_csv, re
 from app.reports.audit_section import warnings
 from app.reports.audit_words import Language
 from app.reports.evaluation_page import evaluation_page
-from app.reports.evaluation_words import verdict
+from app.reports.evaluation_words import met_sentence, verdict, words_of
 from app.settings import Settings
 from app.wiring import Machine, Proved, prove
 from app.wiring.machine import available_cores
@@ -97,6 +97,8 @@ def evaluated_folder(settings: Settings, given: EvaluateOptions) -> Evaluation:
             audits.append(audit)
             failures |= {failure.item.path: failure for failure in each.predictions.failures}
     notes = list(dict.fromkeys(note for pictures in labelled for note in pictures.notes))
+    said = ((each.name, met_sentence(each, words_of("en"))) for each in subjects)
+    notes += [f"{name}: {text}" for name, text in said if text is not None]
     return Evaluation(
         folder=given.folder.resolve().name,
         subjects=_with_names(subjects),
@@ -206,7 +208,7 @@ def _print(evaluation: Evaluation, given: EvaluateOptions, seconds: float) -> No
     if evaluation.failures:
         console.print(f"[yellow]{len(evaluation.failures)} could not be read and count nowhere[/]")
     for note in evaluation.notes:
-        console.print(f"[dim]{escape(note)}[/]", soft_wrap=True)
+        console.print(f"[yellow]note:[/] {escape(note)}", soft_wrap=True)
     console.print(
         f"wrote {given.out / 'evaluation.html'}, evaluation.json and predictions.csv ({seconds:.1f} s of asking)",
         soft_wrap=True,

@@ -22,6 +22,7 @@ from app.evaluation.evaluated import Evaluated, ModelFacts
 from app.evaluation.facts import PictureFacts
 from app.evaluation.gallery import gallery
 from app.evaluation.labelled import LabelledItem, spread
+from app.evaluation.origins import met_before
 from app.evaluation.predictions import Failure, Limits, Prepared, evidence_place, predict_items
 from app.evaluation.robustness import PaintedOver, paint_over
 from app.explain.maps import evidence_map, field_of_view
@@ -143,6 +144,7 @@ def evaluate(
             count=options.mistakes,
             limits=options.limits,
         ),
+        met=met_before(bundle.folder, facts),
     )
     return evaluated, replace(
         audit,

@@ -6,7 +6,7 @@ Knows no files but by name, no screens and no sentences.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final
 
@@ -24,6 +24,7 @@ from app.evaluation.calibration import (
 from app.evaluation.gallery import Mistake
 from app.evaluation.history import EpochRow
 from app.evaluation.metrics import Figures, Floats, wilson_interval
+from app.evaluation.origins import Met
 from app.evaluation.predictions import Failure, Predictions
 from app.evaluation.significance import McNemar, macro_f1_interval, mcnemar
 
@@ -65,8 +66,8 @@ class Evaluated:
     labels: Mapping[str, tuple[str, ...]]
     """Language -> what people read, in the order of the classes."""
     mistakes: tuple[Mistake, ...] = ()
-    seen_before: int = 0
-    """Pictures of it that the network was trained on or chosen by; where there is one, no accuracy is claimed."""
+    met: Met = field(default_factory=Met)
+    """Of these pictures, what the model knows already."""
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -126,15 +127,15 @@ class Evaluated:
         return None if self.scaled_bins is None else expected_calibration_error(self.scaled_bins)
 
     @property
-    def claims_accuracy(self) -> bool:
-        """Whether there are enough pictures of every class, and all of them new to the network."""
-        return not self.scarce and not self.seen_before
-
-    @property
     def scarce(self) -> dict[str, int]:
         """Classes with fewer than 30 pictures; where there is one, no accuracy is claimed."""
         counts = zip(self.classes, self.figures.support.tolist(), strict=True)
         return {name: count for name, count in counts if count < LEAST_PER_CLASS}
+
+    @property
+    def claims_accuracy(self) -> bool:
+        """Whether there are enough pictures of every class, and all of them new to the network."""
+        return not (self.scarce or self.met.trained_on or self.met.on_earlier_side)
 
 
 @dataclass(frozen=True, slots=True)

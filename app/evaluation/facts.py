@@ -5,6 +5,7 @@ labelled items -> [threads: bytes -> tags, header, name] -> PictureFacts, and wh
 A network sees none of this; but the light of a day, a lens or a compression it does see. Decodes no pixels.
 """
 
+import hashlib
 import re
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -34,6 +35,8 @@ class PictureFacts:
     item: LabelledItem
     values: tuple[str | None, ...]
     """In the order of FACTS."""
+    digest: str
+    """SHA-256 of the file, in hexadecimal."""
 
     def of(self, fact: Fact) -> str | None:
         """One of them."""
@@ -78,6 +81,7 @@ def read_facts(
         return PictureFacts(
             item,
             (days(name, data), cameras(name, data), kind, inner or None, name_pattern(item.path.stem, words)),
+            hashlib.sha256(data).hexdigest(),
         )
 
     facts: list[PictureFacts] = []

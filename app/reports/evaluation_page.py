@@ -15,7 +15,7 @@ from app.reports.audit_section import audit_section, warnings
 from app.reports.audit_words import Language
 from app.reports.evaluation_charts import BLUE, ORANGE, curves
 from app.reports.evaluation_figures import confusion, per_class, reliability
-from app.reports.evaluation_words import Words, verdict, words_of
+from app.reports.evaluation_words import Words, met_sentence, verdict, words_of
 from app.reports.html import Child, element, in_its_language, page
 from app.reports.mistakes_section import mistakes_section
 from app.reports.numbers import between, percent, pictures
@@ -70,6 +70,8 @@ def _cautions(subjects: Sequence[Evaluated], words: Words) -> list[Child]:
                 named.append(f"+{len(each.scarce) - MAX_NAMED}")
             text = words.no_claim.format(least=LEAST_PER_CLASS, classes=", ".join(named))
             said.append(f"{each.name}: {text}" if len(subjects) > 1 else text)
+        if (met := met_sentence(each, words)) is not None:
+            said.append(f"{each.name}: {met}" if len(subjects) > 1 else met)
     warned = [f"{each.name}: {text}" for each in subjects if each.model for text in each.model.warnings]
     return [
         *(element("div", text, class_="warning") for text in said),

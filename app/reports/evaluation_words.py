@@ -6,6 +6,7 @@ language -> Words: attributes for what stands alone, methods for what needs numb
 from dataclasses import dataclass
 from typing import Final
 
+from app.evaluation.evaluated import Evaluated
 from app.evaluation.significance import McNemar
 from app.explain.korean import with_particle
 from app.reports.audit_words import Language
@@ -22,6 +23,10 @@ class Words:
     lead: str
     audit_lead: str
     no_claim: str
+    trained_on: str
+    """{pictures}, {count}."""
+    chosen_by: str
+    """{pictures}, {count}."""
     summary: str
     pictures: str
     right: str
@@ -98,6 +103,10 @@ ENGLISH: Final = Words(
     lead="{pictures} of {folder}, through the server's own decoding and engine.",
     audit_lead="{pictures} of {folder}.",
     no_claim="No accuracy is claimed: fewer than {least} pictures of {classes}. The figures describe these pictures only.",
+    trained_on="No accuracy is claimed: the model was trained on {pictures} of these {count}. How often it is right on others "
+    "is not known from here.",
+    chosen_by="{pictures} of these {count} stood on the validation side of the training, which may have chosen the epoch and "
+    "the temperature, so the figures flatter.",
     summary="In short",
     pictures="pictures",
     right="right",
@@ -178,6 +187,8 @@ KOREAN: Final = Words(
     lead="{folder} 폴더의 {pictures}. 서버와 같은 디코딩과 엔진으로 예측했습니다.",
     audit_lead="{folder} 폴더의 {pictures}.",
     no_claim="정확도를 주장하지 않습니다: {classes} 사진이 {least}장보다 적습니다. 수치는 이 사진들만 설명합니다.",
+    trained_on="정확도를 주장하지 않습니다: {count}장 중 {pictures}이 모델의 학습에 쓰였습니다. 다른 사진에서 얼마나 맞히는지는 알 수 없습니다.",
+    chosen_by="{count}장 중 {pictures}이 학습의 검증 세트에 있었고, 에폭과 온도를 그것으로 골랐을 수 있으므로 수치가 실제보다 좋게 나옵니다.",
     summary="요약",
     pictures="사진",
     right="맞음",
@@ -253,6 +264,15 @@ KOREAN: Final = Words(
 def words_of(language: Language) -> Words:
     """All of them."""
     return KOREAN if language == "ko" else ENGLISH
+
+
+def met_sentence(each: Evaluated, words: Words) -> str | None:
+    """That the model knows some of the pictures already; None where it knows none."""
+    count = each.met.trained_on or each.met.chosen_by
+    if not count:
+        return None
+    text = words.trained_on if each.met.trained_on else words.chosen_by
+    return text.format(pictures=pictures(count, words.language), count=f"{each.figures.count:,}")
 
 
 def verdict(test: McNemar, first: str, second: str, language: Language) -> str:

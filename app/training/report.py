@@ -17,6 +17,7 @@ from app.evaluation.facts import PictureFacts
 from app.evaluation.gallery import gallery
 from app.evaluation.history import read_history
 from app.evaluation.labelled import LabelledItem, spread
+from app.evaluation.origins import Met
 from app.evaluation.predictions import Limits, Predictions
 from app.evaluation.records import as_text, evaluation_json, predictions_csv
 from app.evaluation.robustness import paint_over
@@ -170,7 +171,7 @@ def _subject(trained: Trained, side: Measured, engine: TorchEngine, limits: Limi
         name=_name(side.side),
         model=None,
         predictions=predictions,
-        seen_before=side.seen_before,
+        met=Met(on_earlier_side=side.seen_before),
         temperature=trained.temperature,
         labels={name: trained.manifest.labels(name) for name in ("en", *trained.manifest.display)},
         mistakes=gallery(

@@ -1,6 +1,7 @@
 """`lineside evaluate`: a page, JSON and a table that agree; two bundles; and nothing where something is wrong."""
 
 import csv
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -238,3 +239,40 @@ def test_link_to_a_folder_stays_and_that_folder_is_replaced_whole(tmp_path: Path
         assert link.is_symlink()
         assert (there / "evaluation.html").read_bytes() == text
     assert [path.name for path in there.parent.iterdir()] == ["report"]
+
+
+@pytest.mark.parametrize("side", ["train", "validation"])
+def test_a_model_is_not_praised_for_pictures_of_its_training(side: str, models: Path, tmp_path: Path) -> None:
+    """Thirty and more of a class would be enough, were they new to it."""
+    shutil.copytree(models / "line", tmp_path / "models" / "line")
+    lines = ["file,class,side,group,sha256,damage"]
+    for index, name in enumerate(CLASSES):
+        (tmp_path / "pictures" / name).mkdir(parents=True)
+        for number in range(30):
+            data = picture_file(100 * index + number)
+            (tmp_path / "pictures" / name / f"{number}.jpg").write_bytes(data)
+            lines.append(f"other name {number}.jpg,{name},{side},,{hashlib.sha256(data).hexdigest()},")
+    lines[-1] = lines[-1].replace(side, "test")
+    training = tmp_path / "models" / "line" / "1" / "training"
+    training.mkdir()
+    (training / "split.csv").write_text("\n".join(lines), "utf-8")
+
+    result = command(
+        tmp_path / "models", "line", tmp_path / "pictures", "--out", tmp_path / "out", "--mistakes", 0
+    )
+
+    assert result.exit_code == 0, result.output
+    [model] = report(tmp_path / "out")["models"]
+    page = (tmp_path / "out" / "evaluation.html").read_text("utf-8")
+    is_trained = side == "train"
+    said = (
+        "trained on 89 pictures of these 90"
+        if is_trained
+        else "89 pictures of these 90 stood on the validation"
+    )
+    assert model["met_before"] == {"trained_on": 89 * is_trained, "chosen_by": 89 * (not is_trained)}
+    assert model["claims_accuracy"] is not is_trained
+    assert said in page[: page.index("<h2")]
+    assert any(said in note for note in report(tmp_path / "out")["notes"])
+    assert said in result.output
+    assert ("accuracy 0." in result.output) is not is_trained

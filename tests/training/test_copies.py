@@ -86,7 +86,9 @@ def test_no_accuracy_is_claimed_of_a_side_that_was_seen_before(leaking: tuple[Tr
     assert "No accuracy is claimed of the test side: 2 of its pictures stand on another side too." in card
     assert "of the validation side" not in card
     assert "accuracy: not claimed (2 of its pictures" in summary_txt(trained)
-    assert [(side["claims_accuracy"], side["seen_before"]) for side in report["models"]] == [
+    assert [
+        (side["claims_accuracy"], side["met_before"]["on_earlier_side"]) for side in report["models"]
+    ] == [
         (False, 2),
         (True, 0),
     ]
