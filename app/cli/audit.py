@@ -23,7 +23,8 @@ from app.evaluation.evaluate import Options, check_damage, evaluate
 from app.evaluation.evaluated import ModelFacts
 from app.evaluation.labelled import read_labelled
 from app.evaluation.predictions import Failure, Limits
-from app.evaluation.records import as_text, audit_json, failures_json, refuse_foreign, write_folder
+from app.evaluation.records import as_text, audit_json, failures_json
+from app.evaluation.report_folder import check_folder, write_folder
 from app.reports.audit_page import audit_page
 from app.reports.audit_words import FACT_WORDS, Language, findings
 from app.settings import Settings
@@ -61,7 +62,7 @@ class AuditedFolder:
 def run_audit(settings: Settings, given: AuditOptions, *, as_json: bool) -> None:
     """All of it; raises LinesideError, and then nothing is written."""
     if given.out is not None:
-        refuse_foreign(given.out)
+        check_folder(given.out)
     found = audited(settings, given)
     audit, labels = found.audit, found.labels
     folder, created = given.folder.resolve().name, time.strftime("%Y-%m-%d")

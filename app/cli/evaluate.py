@@ -23,7 +23,8 @@ from app.evaluation.evaluated import LEAST_PER_CLASS, Evaluated, Evaluation, com
 from app.evaluation.history import EpochRow, read_history
 from app.evaluation.labelled import LabelledFolder, read_labelled
 from app.evaluation.predictions import Failure, Limits
-from app.evaluation.records import as_text, evaluation_json, predictions_csv, refuse_foreign, write_folder
+from app.evaluation.records import as_text, evaluation_json, predictions_csv
+from app.evaluation.report_folder import check_folder, write_folder
 from app.reports.audit_section import warnings
 from app.reports.audit_words import Language
 from app.reports.evaluation_page import evaluation_page
@@ -48,7 +49,7 @@ class EvaluateOptions:
 
 def run_evaluate(settings: Settings, given: EvaluateOptions) -> None:
     """All of it; raises LinesideError, and then nothing is written."""
-    refuse_foreign(given.out)
+    check_folder(given.out)
     started = time.perf_counter()
     evaluation = evaluated_folder(settings, given)
     seconds = time.perf_counter() - started

@@ -1,32 +1,24 @@
-"""An evaluation as files for other programs, and a folder of files that is written whole or not at all.
+"""An evaluation and an audit as text for other programs.
 
-Evaluation -> predictions.csv, evaluation.json; {name: bytes} -> write_folder -> the folder in its place
+Evaluation -> predictions.csv, evaluation.json; Audit -> audit.json
 """
 
 import csv
 import io
 import json
 import math
-import os
-import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from app import __version__
-from app.errors import InvalidRequest
 from app.evaluation.audit import Audit
 from app.evaluation.calibration import ReliabilityBin
 from app.evaluation.evaluated import LEAST_PER_CLASS, Evaluated, Evaluation
 from app.evaluation.gallery import surest_mistakes
 from app.evaluation.metrics import Figures, wilson_interval
 from app.evaluation.predictions import Failure
-
-MARK: Final = ".lineside-report"
-"""Lies in a folder that we wrote, so that only such a one is ever replaced."""
 
 
 def figures_json(figures: Figures) -> dict[str, Any]:
@@ -194,39 +186,3 @@ def _below(path: Path, folder: Path) -> str:
 def as_text(value: Mapping[str, Any]) -> bytes:
     """JSON as a file holds it."""
     return (json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False) + "\n").encode()
-
-
-def refuse_foreign(folder: Path, option: str = "--out") -> None:
-    """Raises InvalidRequest where something else than an earlier report lies there: nobody's files are replaced."""
-    if folder.exists() and not (
-        folder.is_dir() and ((folder / MARK).is_file() or next(folder.iterdir(), None) is None)
-    ):
-        raise InvalidRequest(f"{option} {folder}: there is something else already; name a new folder")
-
-
-def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
-    """The folder with these files, or what was there before; a link to a folder stays, and that folder is written.
-
-    Raises:
-        InvalidRequest: something else lies there, or it cannot be written.
-    """
-    refuse_foreign(folder)
-    folder = Path(os.path.realpath(folder))
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".writing-") as workshop:
-            new, old = Path(workshop) / "new", Path(workshop) / "old"
-            new.mkdir()
-            for name, data in {MARK: b"", **files}.items():
-                (new / name).write_bytes(data)
-            if folder.exists():
-                folder.rename(old)
-            try:
-                new.rename(folder)
-            except OSError:
-                with suppress(OSError):
-                    old.rename(folder)
-                raise
-            shutil.rmtree(old, ignore_errors=True)
-    except OSError as error:
-        raise InvalidRequest(f"{folder} cannot be written: {error.strerror}") from error

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 from app.cli.main import app
 from app.errors import InvalidRequest, LinesideError, SelfTestFailed
-from app.evaluation.records import write_folder
+from app.evaluation.report_folder import write_folder
 
 GOLDEN = {"a.png": picture_file(50, "PNG")}
 
