@@ -96,7 +96,10 @@ def evaluated_folder(settings: Settings, given: EvaluateOptions) -> Evaluation:
             each, audit = _one(settings, bundle, pictures, given.folder, options, tell)
             subjects.append(each)
             audits.append(audit)
-            failures |= {failure.item.path: failure for failure in each.predictions.failures}
+            for failure in each.predictions.failures:
+                failures.setdefault(
+                    failure.item.path, _in_order_of(bundles[0].classes, failure, bundle.classes)
+                )
     notes = list(dict.fromkeys(note for pictures in labelled for note in pictures.notes))
     said = ((each.name, met_sentence(each, words_of("en"))) for each in subjects)
     notes += [f"{name}: {text}" for name, text in said if text is not None]
@@ -146,6 +149,12 @@ def _one(
         )
     finally:
         proved.engine.close()
+
+
+def _in_order_of(classes: Sequence[str], failure: Failure, own: Sequence[str]) -> Failure:
+    """With the class index of another model that knows the same classes: all failures stand in one list."""
+    index = classes.index(own[failure.item.class_index])
+    return replace(failure, item=replace(failure.item, class_index=index))
 
 
 def proved_here(settings: Settings, folder: Path) -> Proved:

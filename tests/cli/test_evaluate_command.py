@@ -276,3 +276,19 @@ def test_a_model_is_not_praised_for_pictures_of_its_training(side: str, models: 
     assert any(said in note for note in report(tmp_path / "out")["notes"])
     assert said in result.output
     assert ("accuracy 0." in result.output) is not is_trained
+
+
+def test_a_damaged_picture_keeps_its_true_class_beside_a_model_of_another_order(
+    models: Path, pictures: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "pictures"
+    shutil.copytree(pictures, folder)
+    (folder / CLASSES[0] / "cut.jpg").write_bytes(damaged_file())
+
+    result = command(
+        models, "line", "other", folder, "--out", tmp_path / "out", "--mistakes", 0, "--painted", 0
+    )
+
+    assert result.exit_code == 0, result.output
+    [row] = [row for row in rows(tmp_path / "out") if row["error"]]
+    assert (row["file"], row["true"]) == (f"{CLASSES[0]}/cut.jpg", CLASSES[0])
