@@ -56,6 +56,7 @@ def read_labelled(
     indices = _names(classes, display or {})
     entries = sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
     rooms = [entry for entry in entries if entry.is_dir()]
+    _check_names(rooms, folder)
     if unknown := [room.name for room in rooms if _plain(room.name) not in indices]:
         hint = did_you_mean(unknown[0], classes) if len(unknown) == 1 else ""
         raise InvalidRequest(
@@ -67,6 +68,7 @@ def read_labelled(
         for path in find_pictures([room])
         if not any(part.startswith(".") for part in path.relative_to(room).parts)
     ]
+    _check_names([item.path for item in items], folder)
     if not items:
         raise InvalidRequest(
             f"no pictures ({', '.join(sorted(SUFFIXES))}) in class folders of {folder.name}/; "
@@ -115,6 +117,21 @@ def _names(classes: Sequence[str], display: Mapping[str, Mapping[str, str]]) -> 
             meant.setdefault(_plain(label), set()).add(classes.index(name))
     names = {label: min(indices) for label, indices in meant.items() if len(indices) == 1}
     return names | {_plain(name): index for index, name in enumerate(classes)}
+
+
+def _check_names(paths: Sequence[Path], folder: Path) -> None:
+    """Raises InvalidRequest for a name that is no UTF-8: no JSON, page or terminal can hold it.
+
+    Zipped on a Korean Windows they come as EUC-KR. Python keeps such bytes as surrogates, which nothing encodes again.
+    """
+    for path in paths:
+        name = str(path.relative_to(folder))
+        if any("\udc80" <= letter <= "\udcff" for letter in name):
+            shown = name.encode("utf-8", "backslashreplace").decode()
+            raise InvalidRequest(
+                f"{shown}: the name is no UTF-8; rename it, of many files such as by "
+                f"`convmv -f cp949 -t utf-8 -r --notest {folder.name}`"
+            )
 
 
 def _plain(name: str) -> str:

@@ -1,5 +1,6 @@
 """Class folders as people make them."""
 
+import os
 import unicodedata
 from pathlib import Path
 
@@ -96,3 +97,16 @@ def test_a_part_is_spread_over_classes_and_over_each_class() -> None:
     assert [item.class_index for item in some] == [0, 1, 2, 0, 1, 2, 0, 2, 0, 2, 0]
     assert [item.path.name for item in some if item.class_index == 0] == ["0-0", "0-4", "0-8", "0-12", "0-16"]
     assert len(spread(items, 1000)) == len(set(spread(items, 1000))) == 31
+
+
+def test_a_name_that_is_no_utf_8_is_refused_with_the_fix(tmp_path: Path) -> None:
+    """As an archive from a Korean Windows leaves them; no report could write it."""
+    (tmp_path / "boar").mkdir()
+    (tmp_path / "boar" / os.fsdecode("수.jpg".encode("euc-kr"))).write_bytes(b"")
+
+    with pytest.raises(
+        InvalidRequest, match=r"boar/\\udcbc\\udcf6\.jpg: the name is no UTF-8.*convmv"
+    ) as refused:
+        read_labelled(tmp_path, ["boar"])
+
+    refused.value.message.encode()
