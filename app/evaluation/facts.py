@@ -72,12 +72,13 @@ def read_facts(
             kind = _file_kind(data)
         except RequestError as error:
             return Failure(item, error)
-        below = item.path.relative_to(folder)
-        name = below.as_posix()
+        # Below the class folder only: what that is called, the class says already.
+        below = item.path.relative_to(folder).parts[class_depth:]
+        name = "/".join(below)
         days, cameras = grouping("day"), grouping("camera")
         assert days is not None  # noqa: S101 - both are known words
         assert cameras is not None  # noqa: S101
-        inner = "/".join(below.parts[class_depth:-1])
+        inner = "/".join(below[:-1])
         return PictureFacts(
             item,
             (days(name, data), cameras(name, data), kind, inner or None, name_pattern(item.path.stem, words)),

@@ -8,6 +8,7 @@ from its name; a camera from Make, Model and serial number, else from a part of 
 
 import re
 from collections.abc import Callable
+from datetime import date
 from io import BytesIO
 from typing import Final
 
@@ -23,7 +24,10 @@ _STAMP: Final = re.compile(r"\s*(\d{4})[:/-](\d\d)[:/-](\d\d)", re.ASCII)
 _DAY_IN_NAME: Final = re.compile(
     r"(?<!\d)((?:19|20)\d\d)([-_.]?)(0[1-9]|1[0-2])\2(0[1-9]|[12]\d|3[01])(?!\d)", re.ASCII
 )
-_CAMERA_IN_NAME: Final = re.compile(r"(?<![a-z])cam(?:era)?[-_ ]?([0-9a-z]+)", re.ASCII | re.IGNORECASE)
+_CAMERA_IN_NAME: Final = re.compile(
+    r"(?<![a-z])cam(?:era)?(?:[-_ ]([0-9a-z]+)|([0-9][0-9a-z]*))", re.ASCII | re.IGNORECASE
+)
+"""A camel is no camera: a number follows at once, anything else after a mark."""
 _SERIAL: Final = 0xA431
 
 
@@ -63,14 +67,22 @@ def _matched(pattern: re.Pattern[str], name: str) -> str | None:
 def _day_in_file(data: bytes) -> str | None:
     tags = _tags(data)
     for tag in (Base.DateTimeOriginal, Base.DateTime):
-        if found := _STAMP.match(str(tags.get(tag, ""))):
-            return "-".join(found.groups())
+        if (found := _STAMP.match(str(tags.get(tag, "")))) and (day := _real_day(*found.groups())):
+            return day
     return None
 
 
 def _day_in_name(name: str) -> str | None:
     found = _DAY_IN_NAME.search(name)
-    return f"{found[1]}-{found[3]}-{found[4]}" if found else None
+    return _real_day(found[1], found[3], found[4]) if found else None
+
+
+def _real_day(year: str, month: str, day: str) -> str | None:
+    """ISO 8601; None for one that no calendar has: a camera without a clock writes 0000:00:00."""
+    try:
+        return date(int(year), int(month), int(day)).isoformat()
+    except ValueError:
+        return None
 
 
 def _camera_in_file(data: bytes) -> str | None:
@@ -81,7 +93,7 @@ def _camera_in_file(data: bytes) -> str | None:
 
 def _camera_in_name(name: str) -> str | None:
     found = _CAMERA_IN_NAME.search(name)
-    return f"cam{found[1].lower()}" if found else None
+    return f"cam{(found[1] or found[2]).lower()}" if found else None
 
 
 def _tags(data: bytes) -> dict[int, object]:

@@ -110,3 +110,16 @@ def test_a_file_that_is_no_picture_is_listed(tmp_path: Path) -> None:
 
     assert len(facts) == 1
     assert isinstance(failures[0].error, UnreadableImage)
+
+
+def test_what_the_class_folder_is_called_says_no_camera_and_no_day(tmp_path: Path) -> None:
+    """Only what lies below it can tell classes apart by accident."""
+    for name in ("cam 1", "2020-07-17 boars"):
+        for number in range(4):
+            (tmp_path / name).mkdir(exist_ok=True)
+            Image.new("RGB", (32, 24)).save(tmp_path / name / f"{number}.png")
+    items = read_labelled(tmp_path, ("cam 1", "2020-07-17 boars")).items
+
+    facts, _ = read_facts(items, tmp_path, ("cam 1", "2020-07-17 boars"), max_bytes=10**6, threads=1)
+
+    assert {(each.of("day"), each.of("camera")) for each in facts} == {(None, None)}
