@@ -5,6 +5,7 @@ folder [+ bundle] -> Audits -> sentences and tables on the screen, JSON, or a pa
 
 import json
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,13 +22,14 @@ from app.errors import InvalidRequest
 from app.evaluation.audit import Audit, audit_folder
 from app.evaluation.evaluate import Options, check_damage, evaluate
 from app.evaluation.evaluated import ModelFacts
-from app.evaluation.labelled import read_labelled
+from app.evaluation.labelled import LabelledItem, read_labelled
 from app.evaluation.predictions import Failure, Limits
 from app.evaluation.records import as_text, audit_json, failures_json
 from app.evaluation.report_folder import check_folder, write_folder
 from app.reports.audit_page import audit_page
 from app.reports.audit_words import FACT_WORDS, Language, findings
 from app.settings import Settings
+from app.training.folder import SIDE_FOLDERS, list_folder
 from app.wiring.machine import available_cores
 
 MAX_GROUPS = 8
@@ -107,9 +109,8 @@ def audited(settings: Settings, given: AuditOptions) -> AuditedFolder:
     bundle = None
     if given.bundle is not None:
         bundle = open_bundle(bundle_folder(given.bundle, settings.model_repository))
-    classes = class_folders(given.folder) if bundle is None else bundle.classes
     display = {} if bundle is None else bundle.manifest.display
-    pictures = read_labelled(given.folder, classes, display)
+    classes, items, class_depth = labelled_items(given.folder, bundle.classes if bundle else (), display)
     options = Options(
         Limits(settings.max_body_bytes, settings.max_image_pixels),
         tuple(settings.batch_sizes),
@@ -120,15 +121,16 @@ def audited(settings: Settings, given: AuditOptions) -> AuditedFolder:
     )
     with telling() as tell:
         audit, facts, broken = audit_folder(
-            pictures.items,
+            items,
             given.folder,
             classes,
             labels=[label for names in display.values() for label in names.values()],
             limits=options.limits,
             threads=options.threads,
-            on_done=lambda done: tell("reading", done, len(pictures.items)),
+            class_depth=class_depth,
+            on_done=lambda done: tell("reading", done, len(items)),
         )
-        check_damage(broken, len(pictures.items), given.max_damaged)
+        check_damage(broken, len(items), given.max_damaged)
         if bundle is None:
             return AuditedFolder(audit, None, tuple(broken), {})
         proved = proved_here(settings, bundle.folder)
@@ -136,7 +138,7 @@ def audited(settings: Settings, given: AuditOptions) -> AuditedFolder:
             evaluated, audit = evaluate(
                 proved.bundle,
                 proved.engine,
-                pictures.items,
+                items,
                 facts,
                 audit,
                 options,
@@ -149,19 +151,41 @@ def audited(settings: Settings, given: AuditOptions) -> AuditedFolder:
     return AuditedFolder(audit, evaluated.model, evaluated.predictions.failures, labels)
 
 
+def labelled_items(
+    folder: Path, classes: Sequence[str], display: Mapping[str, Mapping[str, str]]
+) -> tuple[tuple[str, ...], tuple[LabelledItem, ...], int]:
+    """Classes, pictures, and how many folders lie between the folder and a picture's name.
+
+    Args:
+        folder: of class folders; or of train/, val/ and perhaps test/ that hold them, as `lineside finetune` takes it.
+        classes: of a bundle; empty: as the folders are called.
+        display: of the bundle.
+    """
+    sides = [SIDE_FOLDERS[name] for name in map(str.lower, _subfolders(folder)) if name in SIDE_FOLDERS]
+    if "train" in sides:
+        found = list_folder(folder, classes)
+        return found.classes, tuple(LabelledItem(file.path, file.class_index) for file in found.files), 2
+    names = tuple(classes) or class_folders(folder)
+    return names, read_labelled(folder, names, display).items, 1
+
+
 def class_folders(folder: Path) -> tuple[str, ...]:
-    """The folder's subfolders, sorted; raises InvalidRequest where there are fewer than two."""
-    names: tuple[str, ...] = ()
-    if folder.is_dir():
-        names = tuple(
-            sorted(each.name for each in folder.iterdir() if each.is_dir() and not each.name.startswith("."))
-        )
-    if len(names) < 2:
+    """The folder's subfolders, sorted; raises InvalidRequest for fewer than two, and for sides such as val/ and test/."""
+    names = _subfolders(folder)
+    if len(names) < 2 or all(name.lower() in SIDE_FOLDERS for name in names):
         said = f"only {listed(names)}" if names else "no folder"
         raise InvalidRequest(
             f"{folder}: there is {said} in it; give the folder that holds one folder for each class"
         )
     return names
+
+
+def _subfolders(folder: Path) -> tuple[str, ...]:
+    if not folder.is_dir():
+        return ()
+    return tuple(
+        sorted(each.name for each in folder.iterdir() if each.is_dir() and not each.name.startswith("."))
+    )
 
 
 def _print(found: AuditedFolder, given: AuditOptions) -> None:

@@ -100,3 +100,31 @@ def test_a_folder_without_classes_says_what_is_meant(name: str, tmp_path: Path) 
 
     assert isinstance(result.exception, InvalidRequest)
     assert "one folder for each class" in result.exception.message
+
+
+def test_train_and_val_are_sides_and_no_classes(tmp_path: Path) -> None:
+    """As `lineside finetune` takes the same folder."""
+    for side in ("train", "val"):
+        for index, name in enumerate(("boar", "female")):
+            (tmp_path / side / name).mkdir(parents=True)
+            for number in range(6):
+                day = "2020-02-10" if name == "boar" else "2020-07-17"
+                (tmp_path / side / name / f"{day}_{number}.jpg").write_bytes(
+                    picture_file(10 * index + number)
+                )
+
+    audit = found(tmp_path)
+
+    assert audit["pictures"] == {"boar": 12, "female": 12}
+    assert any(each["text"].startswith("Every boar (12 pictures)") for each in audit["findings"])
+
+
+def test_sides_without_train_are_not_called_classes(tmp_path: Path) -> None:
+    for side in ("val", "test"):
+        (tmp_path / side / "boar").mkdir(parents=True)
+        (tmp_path / side / "boar" / "1.jpg").write_bytes(picture_file(1))
+
+    result = command(tmp_path)
+
+    assert isinstance(result.exception, InvalidRequest)
+    assert "only `test` and `val`" in result.exception.message
