@@ -1,6 +1,8 @@
 """Whether two columns of labels go together: which class, and which day, camera or name.
 
 labels (N,), labels (N,) -> Table of counts -> cramers_v, chance_of -> how much, and how likely by accident
+labels (N,), values (N,) -> share_above, chance_of_order -> the same of what has an order: dates, sizes
+several chances -> holm -> the same, corrected for how many they are
 
 NumPy only; knows no pictures. tests/evaluation compares with SciPy.
 """
@@ -10,8 +12,11 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
-from app.evaluation.metrics import Counts, Indices
+from app.evaluation.metrics import Counts, Floats, Indices
+
+Booleans = NDArray[np.bool_]
 
 ROUNDS: Final = 2000
 SEED: Final = 0
@@ -91,3 +96,56 @@ def chance_of(counts: Counts, *, rounds: int = ROUNDS, seed: int = SEED) -> floa
         shuffled = np.bincount(cells, minlength=counts.size).reshape(row_count, column_count)
         as_strong += chi_squared(shuffled) >= observed - 1e-9 * max(observed, 1.0)
     return as_strong / (rounds + 1)
+
+
+def ranks(values: Floats) -> Floats:
+    """(N,): 1 for the least; equal values share the mean of their ranks."""
+    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    last = np.cumsum(counts)
+    return np.asarray((last - (counts - 1) / 2)[inverse], np.float64)
+
+
+def share_above(values: Floats, is_inside: Booleans) -> float:
+    """Of all pairs of one inside and one outside, those whose inside value is the larger; equal ones count half: the AUC.
+
+    Source: Hanley and McNeil 1982, "The meaning and use of the area under a receiver operating characteristic curve".
+    """
+    inside, outside = int(is_inside.sum()), int((~is_inside).sum())
+    return float((ranks(values)[is_inside].sum() - inside * (inside + 1) / 2) / (inside * outside))
+
+
+def chance_of_order(values: Floats, labels: Indices, *, rounds: int = ROUNDS, seed: int = SEED) -> float:
+    """How often shuffled labels stand as much in order, 0..1; where all values are distinct, no table can tell it.
+
+    Args:
+        values: (N,).
+        labels: (N,), 0..K-1; two or more occur.
+        rounds: shuffles.
+        seed: of them.
+
+    Source: the statistic of Kruskal and Wallis 1952, "Use of ranks in one-criterion variance analysis", whose only part
+    that shuffling changes is the sum over the classes of (sum of ranks)^2 / count.
+    """
+    ranked, counts = ranks(values), np.bincount(labels)
+    shown = counts > 0
+
+    def statistic(of: Indices) -> float:
+        return float((np.bincount(of, ranked, len(counts))[shown] ** 2 / counts[shown]).sum())
+
+    observed = statistic(labels)
+    random = np.random.default_rng(seed)
+    as_strong = sum(statistic(random.permutation(labels)) >= observed * (1 - 1e-12) for _ in range(rounds))
+    return (as_strong + 1) / (rounds + 1)
+
+
+def holm(chances: Sequence[float]) -> tuple[float, ...]:
+    """Each so much larger that the least of several stays below a level by accident no more often than the level says.
+
+    Source: Holm 1979, "A simple sequentially rejective multiple test procedure".
+    """
+    corrected = [0.0] * len(chances)
+    least = 0.0
+    for place, at in enumerate(sorted(range(len(chances)), key=chances.__getitem__)):
+        least = max(least, min(1.0, (len(chances) - place) * chances[at]))
+        corrected[at] = least
+    return tuple(corrected)

@@ -9,18 +9,14 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from app.domain import RegionOfInterest
 from app.evaluation.facts import PictureFacts, read_facts
 from app.evaluation.labelled import LabelledItem
 from app.evaluation.predictions import Failure, Limits, Predictions
 from app.evaluation.robustness import PaintedOver
-from app.evaluation.shortcuts import Association, GroupScore, associations, scores_by_group
+from app.evaluation.shortcuts import Association, GroupScore, Ordering, compared, scores_by_group
 from app.explain.summary import ClassSummary
-
-SAMPLE: Final = 100
-"""Pictures that are painted over, spread over the classes: five predictions each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +27,7 @@ class Audit:
     counts: tuple[int, ...]
     """Pictures of each class."""
     associations: tuple[Association, ...]
+    orderings: tuple[Ordering, ...] = ()
     asked: str | None = None
     """The model; None: the folder alone was looked at, and what follows is empty."""
     group_scores: tuple[GroupScore, ...] = ()
@@ -79,8 +76,8 @@ def audit_folder(
     counts = [0] * len(classes)
     for each in facts:
         counts[each.item.class_index] += 1
-    found = associations(facts, classes) if facts else ()
-    return Audit(tuple(classes), tuple(counts), found), facts, failures
+    found, orders = compared(facts, classes) if facts else ((), ())
+    return Audit(tuple(classes), tuple(counts), found, orders), facts, failures
 
 
 def group_scores(facts: Sequence[PictureFacts], predictions: Predictions) -> tuple[GroupScore, ...]:

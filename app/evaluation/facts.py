@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import date
 from io import BytesIO
 from pathlib import Path
 from typing import Final, Literal, get_args
@@ -17,13 +18,16 @@ from typing import Final, Literal, get_args
 from PIL import Image
 
 from app.errors import RequestError, UnreadableImage
-from app.evaluation.groups import grouping
+from app.evaluation.groups import grouping, time_of_day
 from app.evaluation.labelled import LabelledItem
 from app.evaluation.pictures import read_picture
 from app.evaluation.predictions import Failure
 
 Fact = Literal["day", "camera", "file_kind", "folder", "name"]
 FACTS: Final[tuple[Fact, ...]] = get_args(Fact)
+Amount = Literal["date", "time", "width", "shape", "bytes"]
+AMOUNTS: Final[tuple[Amount, ...]] = get_args(Amount)
+"""What has an order: values that are all distinct may still be small for one class and large for another."""
 MAX_PATTERNS: Final = 12
 """Distinct names that are still a pattern in a small folder; in a large one a quarter of the pictures are too many."""
 
@@ -35,6 +39,8 @@ class PictureFacts:
     item: LabelledItem
     values: tuple[str | None, ...]
     """In the order of FACTS."""
+    amounts: tuple[float | None, ...]
+    """In the order of AMOUNTS: days since any, seconds since midnight, pixels, width by height, bytes."""
     digest: str
     """SHA-256 of the file, in hexadecimal."""
 
@@ -69,7 +75,7 @@ def read_facts(
     def one(item: LabelledItem) -> PictureFacts | Failure:
         try:
             data = read_picture(item.path, max_bytes)
-            kind = _file_kind(data)
+            kind, width, height = _header(data)
         except RequestError as error:
             return Failure(item, error)
         # Below the class folder only: what that is called, the class says already.
@@ -79,9 +85,17 @@ def read_facts(
         assert days is not None  # noqa: S101 - both are known words
         assert cameras is not None  # noqa: S101
         inner = "/".join(below[:-1])
+        day, time = days(name, data), time_of_day(data)
         return PictureFacts(
             item,
-            (days(name, data), cameras(name, data), kind, inner or None, name_pattern(item.path.stem, words)),
+            (day, cameras(name, data), kind, inner or None, name_pattern(item.path.stem, words)),
+            (
+                None if day is None else float(date.fromisoformat(day).toordinal()),
+                None if time is None else float(time),
+                float(width),
+                width / max(height, 1),
+                float(len(data)),
+            ),
             hashlib.sha256(data).hexdigest(),
         )
 
@@ -113,10 +127,10 @@ def are_patterns(values: Sequence[str | None]) -> bool:
     return len(set(values)) <= max(MAX_PATTERNS, len(values) // 4)
 
 
-def _file_kind(data: bytes) -> str:
-    """Format and size in pixels, from the header."""
+def _header(data: bytes) -> tuple[str, int, int]:
+    """The kind of file: format and size in pixels; and width and height."""
     try:
         with Image.open(BytesIO(data)) as image:
-            return f"{image.format} {image.width} x {image.height}"
+            return f"{image.format} {image.width} x {image.height}", image.width, image.height
     except Exception as error:  # Pillow raises whatever its plug-ins raise on a broken header
         raise UnreadableImage(f"not a readable image: {error.__class__.__name__}") from error

@@ -21,6 +21,7 @@ GroupOf = Callable[[str, bytes], str | None]
 """(name below the folder, the file's bytes) -> group."""
 
 _STAMP: Final = re.compile(r"\s*(\d{4})[:/-](\d\d)[:/-](\d\d)", re.ASCII)
+_CLOCK: Final = re.compile(r"[ T](\d\d):(\d\d):(\d\d)", re.ASCII)
 _DAY_IN_NAME: Final = re.compile(
     r"(?<!\d)((?:19|20)\d\d)([-_.]?)(0[1-9]|1[0-2])\2(0[1-9]|[12]\d|3[01])(?!\d)", re.ASCII
 )
@@ -69,6 +70,18 @@ def _day_in_file(data: bytes) -> str | None:
     for tag in (Base.DateTimeOriginal, Base.DateTime):
         if (found := _STAMP.match(str(tags.get(tag, "")))) and (day := _real_day(*found.groups())):
             return day
+    return None
+
+
+def time_of_day(data: bytes) -> int | None:
+    """Seconds since midnight when the picture was taken; None where the file does not say, or says no real day."""
+    tags = _tags(data)
+    for tag in (Base.DateTimeOriginal, Base.DateTime):
+        stamp = str(tags.get(tag, ""))
+        found = _STAMP.match(stamp)
+        if found and _real_day(*found.groups()) and (clock := _CLOCK.match(stamp, found.end())):
+            hours, minutes, seconds = map(int, clock.groups())
+            return 3600 * hours + 60 * minutes + seconds
     return None
 
 

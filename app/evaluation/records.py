@@ -108,6 +108,7 @@ def audit_json(audit: Audit) -> dict[str, Any]:
                 "strength": each.strength,
                 "cramers_v": each.cramers_v,
                 "chance": each.chance,
+                "chance_corrected": each.corrected,
                 "classes": list(each.table.rows),
                 "groups": list(each.table.columns),
                 "counts": each.table.counts.tolist(),
@@ -115,6 +116,7 @@ def audit_json(audit: Audit) -> dict[str, Any]:
             }
             for each in audit.associations
         ],
+        "orderings": [{**asdict(each), "is_strong": each.is_strong} for each in audit.orderings],
         "region_of_interest": None if audit.region is None else asdict(audit.region),
         "evidence": None
         if audit.places is None

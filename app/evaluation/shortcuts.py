@@ -1,6 +1,6 @@
 """Whether something besides the animal tells the classes apart: the audit of a folder.
 
-facts of N labelled pictures -> one Association per fact -> what is confounded, in numbers
+facts of N labelled pictures -> one Association per fact, one Ordering per amount -> what is confounded, in numbers
 
 A class that was photographed on a day of its own can be told by that day's light. No figure measured on such a
 folder can show that the model does not. Knows no model and makes no sentences.
@@ -9,11 +9,21 @@ Source of the worry: Geirhos et al. 2020, "Shortcut Learning in Deep Neural Netw
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
-from app.evaluation.association import Contingency, chance_of, contingency, cramers_v
-from app.evaluation.facts import FACTS, Fact, PictureFacts, are_patterns
+import numpy as np
+
+from app.evaluation.association import (
+    Contingency,
+    chance_of,
+    chance_of_order,
+    contingency,
+    cramers_v,
+    holm,
+    share_above,
+)
+from app.evaluation.facts import AMOUNTS, FACTS, Amount, Fact, PictureFacts, are_patterns
 from app.evaluation.metrics import wilson_interval
 
 UNKNOWN: Final = "-"
@@ -22,6 +32,8 @@ STRONG: Final = 0.5
 WEAK: Final = 0.2
 """Of Cramer's V; below, a network gains little by the fact."""
 LEVEL: Final = 0.05
+IN_ORDER: Final = 0.75
+"""Share of pairs; half is no order at all. Cliff's delta is then 0.5, which Romano et al. 2006 call large from 0.474 on."""
 
 Strength = Literal["confounded", "leaning", "none", "single"]
 """single: all pictures share one group, so nothing is known of another."""
@@ -49,6 +61,8 @@ class Association:
     """Corrected for bias; 0..1."""
     chance: float
     """How often shuffled pictures go together at least so strongly."""
+    corrected: float
+    """The same for the likeliest of everything that is looked at in a folder (Holm): this decides."""
     separations: tuple[Separation, ...]
 
     @property
@@ -56,36 +70,88 @@ class Association:
         """What the table amounts to."""
         if len(self.table.columns) == 1:
             return "single"
-        if self.chance >= LEVEL or self.cramers_v < WEAK:
+        if self.corrected >= LEVEL or self.cramers_v < WEAK:
             return "none"
         return "confounded" if self.cramers_v >= STRONG or self.separations else "leaning"
 
 
-def associations(facts: Sequence[PictureFacts], classes: Sequence[str]) -> tuple[Association, ...]:
-    """Every fact that the pictures say something of.
+@dataclass(frozen=True, slots=True)
+class Ordering:
+    """The class that an amount sets apart the most."""
+
+    amount: Amount
+    class_name: str
+    count: int
+    """Its pictures that say the amount."""
+    share_above: float
+    """How often a picture of the class has more of it than another's; 0 and 1: every time."""
+    chance: float
+    """How often shuffled pictures stand as much in order."""
+    corrected: float
+    """As that of an Association."""
+
+    @property
+    def is_strong(self) -> bool:
+        """Whether a network could go by it."""
+        return self.corrected < LEVEL and max(self.share_above, 1 - self.share_above) >= IN_ORDER
+
+
+def compared(
+    facts: Sequence[PictureFacts], classes: Sequence[str]
+) -> tuple[tuple[Association, ...], tuple[Ordering, ...]]:
+    """Every fact and every amount that the pictures say something of.
+
+    Each is one more chance for an accident, so what counts is corrected for how many there are.
 
     Args:
         facts: at least one.
         classes: by index; those without pictures stay out of the tables.
     """
-    names = [classes[each.item.class_index] for each in facts]
+    tables, orders = _tables(facts, classes), _orders(facts, classes)
+    # One group or one class cannot go together with anything: it is no test, and costs the others nothing.
+    tested = [fact for fact, table in tables.items() if min(table.counts.shape) > 1]
+    chances = [chance_of(tables[fact].counts) for fact in tested] + [each.chance for each in orders]
+    corrected = holm(chances)
+    of = {fact: (chances[at], corrected[at]) for at, fact in enumerate(tested)}
     found = []
+    for fact, table in tables.items():
+        chance, decides = of.get(fact, (1.0, 1.0))
+        apart = separations(table) if decides < LEVEL else ()
+        found.append(Association(fact, table, cramers_v(table.counts), chance, decides, apart))
+    return tuple(found), tuple(
+        replace(each, corrected=decides)
+        for each, decides in zip(orders, corrected[len(tested) :], strict=True)
+    )
+
+
+def _tables(facts: Sequence[PictureFacts], classes: Sequence[str]) -> dict[Fact, Contingency]:
+    names = [classes[each.item.class_index] for each in facts]
+    tables: dict[Fact, Contingency] = {}
     for fact in FACTS:
         values = [each.of(fact) for each in facts]
         if not any(values) or (fact in {"name", "folder"} and not are_patterns(values)):
             continue
-        table = contingency(names, [value or UNKNOWN for value in values], order=classes)
-        chance = chance_of(table.counts) if min(table.counts.shape) > 1 else 1.0
-        found.append(
-            Association(
-                fact,
-                table,
-                cramers_v(table.counts),
-                chance,
-                separations(table) if chance < LEVEL else (),
-            )
-        )
-    return tuple(found)
+        tables[fact] = contingency(names, [value or UNKNOWN for value in values], order=classes)
+    return tables
+
+
+def _orders(facts: Sequence[PictureFacts], classes: Sequence[str]) -> list[Ordering]:
+    """Not corrected yet; an amount that is the same everywhere, or that one class alone says, is none."""
+    found = []
+    for place, amount in enumerate(AMOUNTS):
+        said = [
+            (value, each.item.class_index) for each in facts if (value := each.amounts[place]) is not None
+        ]
+        values = np.array([value for value, _ in said], np.float64)
+        labels = np.array([index for _, index in said], np.int64)
+        if len(np.unique(values)) < 2 or len(np.unique(labels)) < 2:
+            continue
+        shares = {int(index): share_above(values, labels == index) for index in np.unique(labels)}
+        farthest = max(shares, key=lambda index: abs(shares[index] - 0.5))
+        chance = chance_of_order(values, labels)
+        count = int((labels == farthest).sum())
+        found.append(Ordering(amount, classes[farthest], count, shares[farthest], chance, chance))
+    return found
 
 
 def separations(table: Contingency) -> tuple[Separation, ...]:

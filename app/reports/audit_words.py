@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from app.evaluation.audit import Audit
-from app.evaluation.facts import FACTS, Fact
+from app.evaluation.facts import FACTS, Amount, Fact
 from app.evaluation.robustness import PaintedOver, What
-from app.evaluation.shortcuts import Association, Separation
+from app.evaluation.shortcuts import Association, Ordering, Separation
 from app.explain.korean import with_particle
 from app.explain.rounding import figure
 from app.reports.numbers import percent, pictures
@@ -66,6 +66,29 @@ _APART_KO: Final[Mapping[Fact, str]] = {
     "folder": "다른 폴더에 있습니다",
     "name": "파일 이름의 형식이 다릅니다",
 }
+_COVERED_BY: Final[Mapping[Amount, Fact]] = {
+    "date": "day",
+    "time": "day",
+    "width": "file_kind",
+    "shape": "file_kind",
+    "bytes": "file_kind",
+}
+"""The fact whose table says the same, where it says anything."""
+_MORE: Final[Mapping[Amount, tuple[str, str]]] = {
+    "date": ("was photographed on an earlier day than", "was photographed on a later day than"),
+    "time": ("was photographed earlier in the day than", "was photographed later in the day than"),
+    "width": ("has fewer pixels across than", "has more pixels across than"),
+    "shape": ("is a narrower picture than", "is a wider picture than"),
+    "bytes": ("is a smaller file than", "is a larger file than"),
+}
+"""Less, more."""
+_MORE_KO: Final[Mapping[Amount, tuple[str, str]]] = {
+    "date": ("더 이른 날에 촬영되었습니다", "더 늦은 날에 촬영되었습니다"),
+    "time": ("하루 중 더 이른 시각에 촬영되었습니다", "하루 중 더 늦은 시각에 촬영되었습니다"),
+    "width": ("가로 픽셀이 더 적습니다", "가로 픽셀이 더 많습니다"),
+    "shape": ("더 좁은 사진입니다", "더 넓은 사진입니다"),
+    "bytes": ("더 작은 파일입니다", "더 큰 파일입니다"),
+}
 _SEEN: Final[frozenset[Fact]] = frozenset({"day", "camera", "file_kind"})
 """Facts that leave a trace in the pixels; names and folders only hint at one."""
 
@@ -80,6 +103,12 @@ def findings(audit: Audit, language: Language, labels: Mapping[str, str] | None 
     """
     words = _Korean(labels or {}) if language == "ko" else _English(labels or {})
     found = [finding for each in audit.associations for finding in _of_association(each, words)]
+    told = {each.fact for each in audit.associations if each.strength in {"confounded", "leaning"}}
+    found += [
+        Finding("note" if each.amount == "bytes" else "warning", words.in_order(each))
+        for each in audit.orderings
+        if each.is_strong and _COVERED_BY[each.amount] not in told
+    ]
     known = {each.fact for each in audit.associations}
     found += [Finding("note", words.unknown(fact)) for fact in FACTS if fact in {"day", "camera"} - known]
     found += [
@@ -137,6 +166,20 @@ class _English:
             f"by chance in {percent(each.chance, 'en')} of cases. "
         )
         return said + self._meaning(each.fact)
+
+    def in_order(self, each: Ordering) -> str:
+        share = max(each.share_above, 1 - each.share_above)
+        said = (
+            f"In {percent(share, 'en')} of all pairs, a picture of {self.name(each.class_name)} "
+            f"{_MORE[each.amount][each.share_above > 0.5]} one of another class, by chance in "
+            f"{percent(each.chance, 'en')} of cases. "
+        )
+        if each.amount == "bytes":
+            return (
+                said
+                + "That is harmless where the animals differ in size; else they were compressed differently."
+            )
+        return said + self._meaning(_COVERED_BY[each.amount])
 
     def _meaning(self, fact: Fact) -> str:
         if fact in _SEEN:
@@ -203,6 +246,17 @@ class _Korean:
             f"클래스와 {word} 서로 묶여 있습니다: 크라메르 V {each.cramers_v:.2f} (최대 1), 우연히 그럴 확률 "
             f"{percent(each.chance, 'ko')}. {self._meaning(each.fact)}"
         )
+
+    def in_order(self, each: Ordering) -> str:
+        share = max(each.share_above, 1 - each.share_above)
+        name = with_particle(self.name(each.class_name), "이/가")
+        said = (
+            f"다른 클래스의 사진과 짝지으면 {percent(share, 'ko')}에서 {name} {_MORE_KO[each.amount][each.share_above > 0.5]}. "
+            f"우연히 그럴 확률은 {percent(each.chance, 'ko')}입니다. "
+        )
+        if each.amount == "bytes":
+            return said + "동물의 크기가 다르다면 문제없지만, 아니라면 다르게 압축되었습니다."
+        return said + self._meaning(_COVERED_BY[each.amount])
 
     def _meaning(self, fact: Fact) -> str:
         if fact in _SEEN:

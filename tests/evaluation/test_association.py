@@ -5,8 +5,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
+from sklearn.metrics import roc_auc_score
 
-from app.evaluation.association import chance_of, chi_squared, contingency, cramers_v
+from app.evaluation.association import (
+    chance_of,
+    chance_of_order,
+    chi_squared,
+    contingency,
+    cramers_v,
+    holm,
+    ranks,
+    share_above,
+)
 
 TABLES = st.integers(2, 4).flatmap(
     lambda rows: st.integers(2, 4).flatmap(
@@ -65,3 +75,35 @@ def test_a_table_keeps_the_order_of_the_classes() -> None:
 
     assert (table.rows, table.columns) == (("b", "a"), ("x", "y"))
     assert table.counts.tolist() == [[1, 1], [1, 0]]
+
+
+def test_order_is_judged_as_scipy_and_scikit_learn_do() -> None:
+    """Ranks, the area under the curve, and the chance of Kruskal and Wallis' statistic, ties and all."""
+    random = np.random.default_rng(3)
+    labels = random.integers(0, 3, 200)
+    values = np.round(random.normal(size=200) + 0.22 * labels, 1)
+
+    assert ranks(values) == pytest.approx(stats.rankdata(values))
+    assert share_above(values, labels == 2) == pytest.approx(roc_auc_score(labels == 2, values))
+    asymptotic = stats.kruskal(*(values[labels == index] for index in range(3))).pvalue
+    assert 0.01 < asymptotic < 0.5
+    assert chance_of_order(values, labels) == pytest.approx(asymptotic, abs=0.03)
+
+
+def test_six_in_perfect_order_are_as_unlikely_as_can_be_counted() -> None:
+    """Two ways of twenty: all small ones first, or all large ones."""
+    assert chance_of_order(np.arange(6.0), np.array([0, 0, 0, 1, 1, 1])) == pytest.approx(0.1, abs=0.02)
+
+
+def test_holms_chances_are_those_of_the_paper() -> None:
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx((0.03, 0.06, 0.06, 0.02))
+    assert holm([0.5, 0.9]) == (1.0, 1.0)
+    assert holm([]) == ()
+
+
+def test_of_ten_accidents_the_likeliest_is_believed_once_in_twenty() -> None:
+    random = np.random.default_rng(4)
+
+    false = np.mean([min(holm(random.random(10).tolist())) < 0.05 for _ in range(4000)])
+
+    assert false == pytest.approx(0.05, abs=0.012)

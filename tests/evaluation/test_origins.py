@@ -10,7 +10,7 @@ from app.evaluation.origins import Met, met_before
 
 
 def facts(*digests: str) -> list[PictureFacts]:
-    return [PictureFacts(LabelledItem(Path(each), 0), (None,) * 5, each) for each in digests]
+    return [PictureFacts(LabelledItem(Path(each), 0), (None,) * 5, (None,) * 5, each) for each in digests]
 
 
 def split_of(bundle: Path, *rows: str) -> Path:
