@@ -26,7 +26,8 @@ from app.evaluation.history import EpochRow
 from app.evaluation.metrics import Figures, Floats, wilson_interval
 from app.evaluation.origins import Met
 from app.evaluation.predictions import Failure, Predictions
-from app.evaluation.significance import McNemar, macro_f1_interval, mcnemar
+from app.evaluation.resampling import Intervals, intervals_of
+from app.evaluation.significance import McNemar, mcnemar
 
 LEAST_PER_CLASS: Final = 30
 """Pictures; with fewer of a class the interval of its recall is wider than 0.3 in the middle, and no accuracy is
@@ -94,9 +95,10 @@ class Evaluated:
         return wilson_interval(self.figures.hits, self.figures.count)
 
     @cached_property
-    def macro_f1_interval(self) -> tuple[float, float]:
-        """95 %, bootstrap."""
-        return macro_f1_interval(self.figures.confusion)
+    def drawn(self) -> Intervals:
+        """95 %, pictures drawn anew."""
+        predictions = self.predictions
+        return intervals_of(predictions.true, predictions.predicted, len(self.classes))
 
     @cached_property
     def recall_intervals(self) -> tuple[tuple[float, float], ...]:

@@ -72,6 +72,12 @@ class Figures:
         return float(known.mean()) if known.size else math.nan
 
     @property
+    def balanced_accuracy(self) -> float:
+        """Mean recall over the classes that have pictures, however many each has; NaN where none has."""
+        known = self.recall[self.support > 0]
+        return float(known.mean()) if known.size else math.nan
+
+    @property
     def without_pictures(self) -> tuple[str, ...]:
         """Classes that no mean includes."""
         return tuple(name for name, count in zip(self.classes, self.support, strict=True) if count == 0)

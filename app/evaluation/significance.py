@@ -1,6 +1,5 @@
-"""How far figures may be trusted, and whether two models differ by more than chance.
+"""Whether two models differ by more than chance.
 
-confusion (K, K) -> macro_f1_interval -> (low, high)
 right (N,), right (N,) of two models on the same pictures -> mcnemar -> McNemar
 
 NumPy and the standard library only; tests/evaluation compares with SciPy.
@@ -13,47 +12,11 @@ from typing import Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from app.evaluation.metrics import Counts
-
-ROUNDS: Final = 2000
-"""The ends of a 95 % interval then stand on 50 rounds each."""
-SEED: Final = 0
 EXACT_BELOW: Final = 25
 """Discordant pictures; from here on the mid-p value keeps the level and has more power (Fagerland et al. 2013)."""
 LEVEL: Final = 0.05
 
 Booleans = NDArray[np.bool_]
-
-
-def macro_f1_interval(confusion: Counts, *, rounds: int = ROUNDS, seed: int = SEED) -> tuple[float, float]:
-    """The 95 % percentile interval of the macro F1: the pictures drawn anew, with replacement.
-
-    Drawing pictures is drawing cells of the confusion matrix. A class that a round does not draw stays out of that
-    round's mean, as it does in `Figures.macro_f1`. Without a single mistake there is nothing to draw but hits, so
-    the interval is (1, 1) and says little; accuracy's own (Wilson) is honest there.
-
-    Returns:
-        (nan, nan) without pictures.
-
-    Source: Efron and Tibshirani 1993, "An Introduction to the Bootstrap", section 13.3.
-    """
-    count = int(confusion.sum())
-    if not count:
-        return math.nan, math.nan
-    class_count = len(confusion)
-    rows, columns = np.nonzero(confusion)
-    shares = confusion[rows, columns] / count
-    random = np.random.default_rng(seed)
-    scores = np.empty(rounds)
-    for number in range(rounds):
-        drawn = random.multinomial(count, shares).astype(np.float64)
-        true = np.bincount(rows, drawn, class_count)
-        both = true + np.bincount(columns, drawn, class_count)
-        hits = np.bincount(rows, drawn * (rows == columns), class_count)
-        shown = true > 0
-        scores[number] = (2 * hits[shown] / both[shown]).mean()
-    low, high = np.quantile(scores, (0.025, 0.975))
-    return float(low), float(high)
 
 
 @dataclass(frozen=True, slots=True)

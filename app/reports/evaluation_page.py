@@ -85,11 +85,12 @@ def _cautions(subjects: Sequence[Evaluated], words: Words) -> list[Child]:
 def _summary(each: Evaluated, words: Words, *, is_named: bool) -> list[Child]:
     figures, language = each.figures, words.language
     low, high = each.accuracy_interval
-    f1_low, f1_high = each.macro_f1_interval
-    is_perfect = figures.hits == figures.count
     claims = each.claims_accuracy
     interval = words.interval.format(between(percent(low, language), percent(high, language), language))
-    f1_interval = words.interval.format(between(figure(f1_low), figure(f1_high), language))
+    drawn = [
+        words.interval.format(between(figure(low), figure(high), language))
+        for low, high in (each.drawn.balanced_accuracy, each.drawn.macro_f1)
+    ]
     tiles = [
         (f"{figures.hits} / {figures.count}", words.right, ""),
         (
@@ -98,9 +99,14 @@ def _summary(each: Evaluated, words: Words, *, is_named: bool) -> list[Child]:
             interval if claims else words.not_claimed,
         ),
         (
+            figure(figures.balanced_accuracy) if claims else "-",
+            words.balanced_accuracy,
+            drawn[0] if claims else words.not_claimed,
+        ),
+        (
             figure(figures.macro_f1) if claims else "-",
             words.macro_f1,
-            words.not_claimed if not claims else words.bootstrap_note if is_perfect else f1_interval,
+            drawn[1] if claims else words.not_claimed,
         ),
         (figure(each.raw_error), words.calibration_error, words.before),
     ]

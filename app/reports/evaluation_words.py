@@ -31,6 +31,7 @@ class Words:
     pictures: str
     right: str
     accuracy: str
+    balanced_accuracy: str
     macro_f1: str
     calibration_error: str
     after_scaling: str
@@ -93,7 +94,6 @@ class Words:
     """{count}, {file}."""
     footer: str
     audit_footer: str
-    bootstrap_note: str
 
 
 ENGLISH: Final = Words(
@@ -111,6 +111,7 @@ ENGLISH: Final = Words(
     pictures="pictures",
     right="right",
     accuracy="accuracy",
+    balanced_accuracy="balanced accuracy",
     macro_f1="macro F1",
     calibration_error="calibration error",
     after_scaling="after temperature scaling",
@@ -175,10 +176,9 @@ ENGLISH: Final = Words(
     chance="by chance",
     skipped="Could not be read and count nowhere: {}",
     more="and {count} more, in {file}",
-    footer="Intervals: Wilson (accuracy, recall), bootstrap of 2,000 rounds (macro F1). Calibration error: 15 bins of equal "
+    footer="Intervals: Wilson (accuracy, recall), bootstrap of 2,000 rounds (balanced accuracy, macro F1). Calibration error: 15 bins of equal "
     "width. Cramér's V is corrected for bias.",
     audit_footer="Intervals: Wilson. Cramér's V is corrected for bias; by chance: 2,000 shuffles.",
-    bootstrap_note="no mistake to draw from",
 )
 KOREAN: Final = Words(
     language="ko",
@@ -193,6 +193,7 @@ KOREAN: Final = Words(
     pictures="사진",
     right="맞음",
     accuracy="정확도",
+    balanced_accuracy="균형 정확도",
     macro_f1="매크로 F1",
     calibration_error="보정 오차",
     after_scaling="온도 보정 후",
@@ -254,10 +255,9 @@ KOREAN: Final = Words(
     chance="우연 확률",
     skipped="읽지 못해 어디에도 세지 않음: {}",
     more="그 밖에 {count}개는 {file} 파일에 있습니다",
-    footer="구간: 윌슨(정확도, 재현율), 부트스트랩 2,000회(매크로 F1). 보정 오차: 같은 너비의 구간 15개. 크라메르 V는 "
+    footer="구간: 윌슨(정확도, 재현율), 부트스트랩 2,000회(균형 정확도, 매크로 F1). 보정 오차: 같은 너비의 구간 15개. 크라메르 V는 "
     "편향을 보정했습니다.",
     audit_footer="구간: 윌슨. 크라메르 V는 편향을 보정했고, 우연 확률은 2,000번 섞어 구했습니다.",
-    bootstrap_note="오판이 없어 추정할 수 없음",
 )
 
 

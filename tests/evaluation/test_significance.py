@@ -1,14 +1,10 @@
-"""Intervals and tests against SciPy and by hand."""
-
-import math
+"""Paired tests against SciPy and by hand."""
 
 import numpy as np
 import pytest
 from scipy import stats
-from sklearn.metrics import f1_score
 
-from app.evaluation.metrics import confusion_matrix
-from app.evaluation.significance import macro_f1_interval, mcnemar
+from app.evaluation.significance import mcnemar
 
 
 def discordant(first_only: int, second_only: int, both: int = 50) -> tuple[np.ndarray, np.ndarray]:
@@ -43,24 +39,3 @@ def test_two_that_agree_everywhere_differ_by_chance() -> None:
     assert mcnemar(right, right).chance == 1.0
     with pytest.raises(ValueError, match="not both"):
         mcnemar(right, right[:2])
-
-
-def test_the_bootstrap_is_that_of_drawing_pictures() -> None:
-    """Against pictures truly drawn with replacement and scikit-learn's macro F1."""
-    random = np.random.default_rng(1)
-    true = random.integers(0, 3, 120)
-    predicted = np.where(random.random(120) < 0.8, true, random.integers(0, 3, 120))
-    scores = []
-    for _ in range(400):
-        drawn = random.integers(0, 120, 120)
-        scores.append(f1_score(true[drawn], predicted[drawn], average="macro"))
-
-    low, high = macro_f1_interval(confusion_matrix(true, predicted, 3))
-
-    assert (low, high) == pytest.approx(tuple(np.quantile(scores, (0.025, 0.975))), abs=0.02)
-    assert macro_f1_interval(confusion_matrix(true, predicted, 3)) == (low, high)
-
-
-def test_nothing_is_claimed_without_pictures_and_little_without_mistakes() -> None:
-    assert all(math.isnan(end) for end in macro_f1_interval(np.zeros((2, 2), np.int64)))
-    assert macro_f1_interval(np.diag([5, 5])) == (1.0, 1.0)
