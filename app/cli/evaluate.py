@@ -20,6 +20,7 @@ from app.errors import InvalidRequest
 from app.evaluation.audit import Audit, audit_folder
 from app.evaluation.evaluate import Options, Tell, check_damage, evaluate, history_path
 from app.evaluation.evaluated import LEAST_PER_CLASS, Evaluated, Evaluation, compare
+from app.evaluation.groups import grouping
 from app.evaluation.history import EpochRow, read_history
 from app.evaluation.labelled import LabelledFolder, read_labelled
 from app.evaluation.predictions import Failure, Limits
@@ -45,6 +46,7 @@ class EvaluateOptions:
     max_damaged: float
     mistakes: int
     painted: int
+    group_by: str = "none"
 
 
 def run_evaluate(settings: Settings, given: EvaluateOptions) -> None:
@@ -88,6 +90,7 @@ def evaluated_folder(settings: Settings, given: EvaluateOptions) -> Evaluation:
         settings.image_threads or available_cores(),
         given.max_damaged,
         given.mistakes,
+        grouping(given.group_by),
         given.painted,
     )
     subjects, audits, failures = [], [], dict[Path, Failure]()
@@ -132,8 +135,13 @@ def _one(
         labels=labels,
         limits=options.limits,
         threads=options.threads,
+        group_of=options.group_of,
         on_done=lambda done: tell("reading", done, len(pictures.items)),
     )
+    if options.group_of is not None and not any(each.group for each in facts):
+        raise InvalidRequest(
+            "--group-by: no picture of the folder says a group; try it on a name below the folder"
+        )
     check_damage(broken, len(pictures.items), options.max_damaged)
     proved = proved_here(settings, bundle.folder)
     try:
@@ -203,11 +211,13 @@ def _print(evaluation: Evaluation, given: EvaluateOptions, seconds: float) -> No
     console = Console(highlight=False)
     for each in evaluation.subjects:
         console.print(f"[bold]{escape(each.name)}[/]")
-        console.print(figures_tables(each.figures, claims=each.claims_accuracy))
+        console.print(
+            figures_tables(each.figures, claims=each.claims_accuracy, interval=each.accuracy_interval)
+        )
         if each.scarce:
             names = ", ".join(f"{name} {count}" for name, count in each.scarce.items())
             console.print(
-                f"[yellow]no accuracy is claimed:[/] fewer than {LEAST_PER_CLASS} pictures of {escape(names)}",
+                f"[yellow]no accuracy is claimed:[/] fewer than {LEAST_PER_CLASS} {'pictures' if each.groups is None else 'groups'} of {escape(names)}",
                 soft_wrap=True,
             )
     if evaluation.comparison is not None:

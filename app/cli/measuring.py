@@ -29,6 +29,13 @@ def evaluate(
     painted: Annotated[
         int, typer.Option(help="Pictures in which ink and backdrop are painted over; 0: none", min=0)
     ] = 100,
+    group_by: Annotated[
+        str,
+        typer.Option(
+            help="What is right or wrong together, such as the views of one animal: none, day, camera, or a regular "
+            "expression on the name below the folder"
+        ),
+    ] = "none",
     models: Repository = None,
     device: Device = None,
 ) -> None:
@@ -45,7 +52,8 @@ def evaluate(
     settings = load_settings(model_repository=models, device=device, log_format="text", log_level="warning")
     *bundles, folder = arguments
     run_evaluate(
-        settings, EvaluateOptions(bundles, Path(folder), out, language, max_damaged, mistakes, painted)
+        settings,
+        EvaluateOptions(bundles, Path(folder), out, language, max_damaged, mistakes, painted, group_by),
     )
 
 

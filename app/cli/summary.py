@@ -30,9 +30,17 @@ def table_of(*columns: str) -> Table:
     return table
 
 
-def figures_tables(figures: Figures, *, claims: bool = True) -> RenderableType:
-    """For a terminal: accuracy and macro F1 (where they are claimed), one line a class, the confusion matrix."""
-    low, high = wilson_interval(figures.hits, figures.count)
+def figures_tables(
+    figures: Figures, *, claims: bool = True, interval: tuple[float, float] | None = None
+) -> RenderableType:
+    """For a terminal: accuracy and macro F1 (where they are claimed), one line a class, the confusion matrix.
+
+    Args:
+        figures: of labelled pictures.
+        claims: whether an accuracy is claimed.
+        interval: of it; None: Wilson's.
+    """
+    low, high = interval or wilson_interval(figures.hits, figures.count)
     parts: list[RenderableType] = [
         Text(f"called right: {figures.hits:,} of {pictures(figures.count, 'en')}")
         if not claims

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from app.domain import RegionOfInterest
 from app.evaluation.facts import PictureFacts, read_facts
+from app.evaluation.groups import GroupOf
 from app.evaluation.labelled import LabelledItem
 from app.evaluation.predictions import Failure, Limits, Predictions
 from app.evaluation.robustness import PaintedOver
@@ -47,6 +48,7 @@ def audit_folder(
     limits: Limits,
     threads: int | None = None,
     class_depth: int = 1,
+    group_of: GroupOf | None = None,
     on_done: Callable[[int], None] = lambda _count: None,
 ) -> tuple[Audit, list[PictureFacts], list[Failure]]:
     """Looks at files only.
@@ -59,6 +61,7 @@ def audit_folder(
         limits: of a picture.
         threads: that read; None: one a core.
         class_depth: parts of a path below the folder down to the class; 2 where train/ and val/ stand between.
+        group_of: what belongs together.
         on_done: told how many more files are read.
 
     Returns:
@@ -71,6 +74,7 @@ def audit_folder(
         max_bytes=limits.max_bytes,
         threads=threads or os.cpu_count() or 1,
         class_depth=class_depth,
+        group_of=group_of,
         on_done=on_done,
     )
     counts = [0] * len(classes)

@@ -21,6 +21,7 @@ from app.evaluation.audit import Audit, group_scores
 from app.evaluation.evaluated import Evaluated, ModelFacts
 from app.evaluation.facts import PictureFacts
 from app.evaluation.gallery import gallery
+from app.evaluation.groups import GroupOf
 from app.evaluation.labelled import LabelledItem, spread
 from app.evaluation.origins import met_before
 from app.evaluation.predictions import Failure, Limits, Prepared, evidence_place, predict_items
@@ -41,6 +42,8 @@ class Options:
     threads: int | None = None
     max_damaged: float = 0.05
     mistakes: int = 12
+    group_of: GroupOf | None = None
+    """Pictures that are right or wrong together, such as the views of one animal; None: each by itself."""
     painted: int = 100
     """Pictures that are painted over for the audit; 0: none."""
 
@@ -145,6 +148,7 @@ def evaluate(
             limits=options.limits,
         ),
         met=met_before(bundle.folder, facts),
+        groups=None if options.group_of is None else _groups(predictions.items, facts),
     )
     return evaluated, replace(
         audit,
@@ -153,6 +157,15 @@ def evaluate(
         region=manifest.region_of_interest(),
         places=None if engine.evidence_kind == "none" else summary.classes(),
         painted=painted,
+    )
+
+
+def _groups(items: Sequence[LabelledItem], facts: Sequence[PictureFacts]) -> tuple[str, ...]:
+    """(N,): a picture that says no group is one of its own."""
+    named = {each.item.path: each.group for each in facts}
+    return tuple(
+        f"picture {item.path}" if (group := named.get(item.path)) is None else f"group {group}"
+        for item in items
     )
 
 

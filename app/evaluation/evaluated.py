@@ -23,11 +23,11 @@ from app.evaluation.calibration import (
 )
 from app.evaluation.gallery import Mistake
 from app.evaluation.history import EpochRow
-from app.evaluation.metrics import Figures, Floats, wilson_interval
+from app.evaluation.metrics import Figures, Floats, Indices, wilson_interval
 from app.evaluation.origins import Met
 from app.evaluation.predictions import Failure, Predictions
-from app.evaluation.resampling import Intervals, intervals_of
-from app.evaluation.significance import McNemar, mcnemar
+from app.evaluation.resampling import Intervals, group_numbers, intervals_of
+from app.evaluation.significance import McNemar, mcnemar, sign_flip
 
 LEAST_PER_CLASS: Final = 30
 """Pictures; with fewer of a class the interval of its recall is wider than 0.3 in the middle, and no accuracy is
@@ -67,6 +67,8 @@ class Evaluated:
     labels: Mapping[str, tuple[str, ...]]
     """Language -> what people read, in the order of the classes."""
     mistakes: tuple[Mistake, ...] = ()
+    groups: tuple[str, ...] | None = None
+    """(N,): pictures of one name are right or wrong together; None: each is independent."""
     met: Met = field(default_factory=Met)
     """Of these pictures, what the model knows already."""
 
@@ -91,18 +93,26 @@ class Evaluated:
 
     @property
     def accuracy_interval(self) -> tuple[float, float]:
-        """95 %, Wilson."""
+        """95 %: Wilson, or of groups drawn anew."""
+        if self.groups is not None:
+            return self.drawn.accuracy
         return wilson_interval(self.figures.hits, self.figures.count)
 
     @cached_property
     def drawn(self) -> Intervals:
-        """95 %, pictures drawn anew."""
+        """95 %, pictures or whole groups drawn anew."""
         predictions = self.predictions
-        return intervals_of(predictions.true, predictions.predicted, len(self.classes))
+        return intervals_of(predictions.true, predictions.predicted, len(self.classes), self._group_numbers)
+
+    @property
+    def _group_numbers(self) -> Indices | None:
+        return None if self.groups is None else group_numbers(self.groups)
 
     @cached_property
     def recall_intervals(self) -> tuple[tuple[float, float], ...]:
-        """95 %, Wilson, of each class."""
+        """95 %, of each class: Wilson, or of groups drawn anew."""
+        if self.groups is not None:
+            return self.drawn.recalls
         hits, support = np.diag(self.figures.confusion), self.figures.support
         return tuple(wilson_interval(int(h), int(n)) for h, n in zip(hits, support, strict=True))
 
@@ -130,9 +140,13 @@ class Evaluated:
 
     @property
     def scarce(self) -> dict[str, int]:
-        """Classes with fewer than 30 pictures; where there is one, no accuracy is claimed."""
-        counts = zip(self.classes, self.figures.support.tolist(), strict=True)
-        return {name: count for name, count in counts if count < LEAST_PER_CLASS}
+        """Classes with fewer than 30 pictures, or groups of them; where there is one, no accuracy is claimed."""
+        counts = self.figures.support
+        if (groups := self._group_numbers) is not None:
+            pairs = np.unique(np.stack([self.predictions.true, groups]), axis=1)
+            counts = np.bincount(pairs[0], minlength=len(self.classes))
+        named = zip(self.classes, counts.tolist(), strict=True)
+        return {name: count for name, count in named if count < LEAST_PER_CLASS}
 
     @property
     def claims_accuracy(self) -> bool:
@@ -184,7 +198,8 @@ def compare(first: Evaluated, second: Evaluated) -> McNemar:
     common = [path for path in right_first if path in right_second]
     if not common:
         raise InvalidRequest(f"no picture could be read by both {first.name} and {second.name}")
-    return mcnemar(
-        np.array([right_first[path] for path in common], bool),
-        np.array([right_second[path] for path in common], bool),
-    )
+    one, other = (np.array([those[path] for path in common], bool) for those in (right_first, right_second))
+    if first.groups is None:
+        return mcnemar(one, other)
+    group = {item.path: name for item, name in zip(first.predictions.items, first.groups, strict=True)}
+    return sign_flip(one, other, group_numbers(tuple(group[path] for path in common)))

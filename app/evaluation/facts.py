@@ -18,7 +18,7 @@ from typing import Final, Literal, get_args
 from PIL import Image
 
 from app.errors import RequestError, UnreadableImage
-from app.evaluation.groups import grouping, time_of_day
+from app.evaluation.groups import GroupOf, grouping, time_of_day
 from app.evaluation.labelled import LabelledItem
 from app.evaluation.pictures import read_picture
 from app.evaluation.predictions import Failure
@@ -43,6 +43,8 @@ class PictureFacts:
     """In the order of AMOUNTS: days since any, seconds since midnight, pixels, width by height, bytes."""
     digest: str
     """SHA-256 of the file, in hexadecimal."""
+    group: str | None = None
+    """Of the pictures that it may not be counted apart from, where one was asked for and the picture says it."""
 
     def of(self, fact: Fact) -> str | None:
         """One of them."""
@@ -57,6 +59,7 @@ def read_facts(
     max_bytes: int,
     threads: int,
     class_depth: int = 1,
+    group_of: GroupOf | None = None,
     on_done: Callable[[int], None] = lambda _count: None,
 ) -> tuple[list[PictureFacts], list[Failure]]:
     """Every file once, in order.
@@ -68,6 +71,7 @@ def read_facts(
         max_bytes: of a file.
         threads: that read.
         class_depth: parts of a path below the folder down to the class.
+        group_of: what belongs together; told the name below the folder.
         on_done: told how many more are done.
     """
     words = sorted({word.lower() for word in class_words}, key=len, reverse=True)
@@ -97,6 +101,7 @@ def read_facts(
                 float(len(data)),
             ),
             hashlib.sha256(data).hexdigest(),
+            None if group_of is None else group_of(item.path.relative_to(folder).as_posix(), data),
         )
 
     facts: list[PictureFacts] = []

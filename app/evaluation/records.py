@@ -86,7 +86,7 @@ def evaluation_json(evaluation: Evaluation, folder: Path) -> dict[str, Any]:
         if test is None
         else {
             **asdict(test),
-            "test": "McNemar",
+            "test": "McNemar" if test.groups is None else "sign-flip over groups",
             "is_significant": test.is_significant,
             "first": evaluation.subjects[0].name,
             "second": evaluation.subjects[1].name,
@@ -155,9 +155,11 @@ def _subject_json(each: Evaluated, folder: Path) -> dict[str, Any]:
         "precision": None if model is None else model.precision,
         "warnings": [] if model is None else list(model.warnings),
         "claims_accuracy": each.claims_accuracy,
+        "groups": None if each.groups is None else len(set(each.groups)),
         "classes_below": {"pictures": LEAST_PER_CLASS, "classes": each.scarce},
         "met_before": asdict(each.met),
         **figures_json(each.figures),
+        "accuracy_95": list(each.accuracy_interval),
         "macro_f1_95": [known(end) for end in each.drawn.macro_f1],
         "balanced_accuracy": known(each.figures.balanced_accuracy),
         "balanced_accuracy_95": [known(end) for end in each.drawn.balanced_accuracy],

@@ -1,22 +1,31 @@
 """Whether two models differ by more than chance.
 
 right (N,), right (N,) of two models on the same pictures -> mcnemar -> McNemar
+the same and group (N,) -> sign_flip -> McNemar, where pictures of one animal are right or wrong together
 
 NumPy and the standard library only; tests/evaluation compares with SciPy.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from app.evaluation.metrics import Indices
+
 EXACT_BELOW: Final = 25
 """Discordant pictures; from here on the mid-p value keeps the level and has more power (Fagerland et al. 2013)."""
 LEVEL: Final = 0.05
 
+ALL_SIGNS_TO: Final = 12
+"""Groups that differ; up to here all 4,096 signs are tried."""
+FLIPS: Final = 10_000
+SEED: Final = 0
+
 Booleans = NDArray[np.bool_]
+Method = Literal["exact", "mid-p", "sign-flip"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +39,9 @@ class McNemar:
     neither: int
     chance: float
     """How often two equally good models differ at least so much, 0..1 (the p-value, two-sided)."""
-    method: Literal["exact", "mid-p"]
+    method: Method
+    groups: int | None = None
+    """Within which pictures are taken as one thing; None: each is independent."""
 
     @property
     def is_significant(self) -> bool:
@@ -64,6 +75,35 @@ def mcnemar(first: Booleans, second: Booleans) -> McNemar:
         chance=_chance(min(one, other), discordant, method),
         method=method,
     )
+
+
+def sign_flip(first: Booleans, second: Booleans, groups: Indices) -> McNemar:
+    """Whether two models differ by more than chance where whole groups are right or wrong together.
+
+    Of two equally good models a group's difference might as well have stood the other way round, as a whole.
+
+    Args:
+        first: (N,), whether the first model is right.
+        second: (N,), the second.
+        groups: (N,), 0..G-1.
+
+    Source: Winkler et al. 2014, "Permutation inference for the general linear model", section on sign-flipping and
+    exchangeability blocks. With groups of one picture it is McNemar's exact test.
+    """
+    counted = mcnemar(first, second)
+    differences = np.bincount(groups, first.astype(np.float64) - second)
+    differences = differences[differences != 0]
+    observed = abs(differences.sum()) - 1e-9
+    if len(differences) <= ALL_SIGNS_TO:
+        signs = 1 - 2 * (np.arange(2 ** len(differences))[:, None] >> np.arange(len(differences)) & 1)
+        chance = float((np.abs(signs @ differences) >= observed).mean())
+    else:
+        random = np.random.default_rng(SEED)
+        as_far = sum(
+            abs(random.choice((-1.0, 1.0), len(differences)) @ differences) >= observed for _ in range(FLIPS)
+        )
+        chance = (int(as_far) + 1) / (FLIPS + 1)  # never 0 (Phipson and Smyth 2010)
+    return replace(counted, chance=chance, method="sign-flip", groups=len(np.unique(groups)))
 
 
 def _chance(fewer: int, discordant: int, method: Literal["exact", "mid-p"]) -> float:

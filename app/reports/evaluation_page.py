@@ -68,7 +68,8 @@ def _cautions(subjects: Sequence[Evaluated], words: Words) -> list[Child]:
             named = [f"{label[name]} ({count})" for name, count in list(each.scarce.items())[:MAX_NAMED]]
             if len(each.scarce) > MAX_NAMED:
                 named.append(f"+{len(each.scarce) - MAX_NAMED}")
-            text = words.no_claim.format(least=LEAST_PER_CLASS, classes=", ".join(named))
+            no_claim = words.no_claim if each.groups is None else words.no_claim_of_groups
+            text = no_claim.format(least=LEAST_PER_CLASS, classes=", ".join(named))
             said.append(f"{each.name}: {text}" if len(subjects) > 1 else text)
         if (met := met_sentence(each, words)) is not None:
             said.append(f"{each.name}: {met}" if len(subjects) > 1 else met)
@@ -171,9 +172,23 @@ def _curves(evaluation: Evaluation, words: Words) -> list[Child]:
     ]
 
 
+def _groups(evaluation: Evaluation, words: Words) -> str:
+    """What was taken as independent."""
+    first = evaluation.subjects[0]
+    if first.groups is None:
+        return words.independent
+    return words.grouped.format(
+        pictures=pictures(len(first.groups), words.language), groups=len(set(first.groups))
+    )
+
+
 def _ending(evaluation: Evaluation, words: Words) -> list[Child]:
     notes = [element("p", in_its_language(note, words.language), class_="small") for note in evaluation.notes]
     return [
         *unread(evaluation.failures, words, numbers_file=NUMBERS_FILE),
-        element("footer", element("p", words.footer, class_="small"), *notes),
+        element(
+            "footer",
+            *(element("p", text, class_="small") for text in (words.footer, _groups(evaluation, words))),
+            *notes,
+        ),
     ]

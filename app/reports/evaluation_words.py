@@ -23,6 +23,7 @@ class Words:
     lead: str
     audit_lead: str
     no_claim: str
+    no_claim_of_groups: str
     trained_on: str
     """{pictures}, {count}."""
     chosen_by: str
@@ -92,6 +93,9 @@ class Words:
     skipped: str
     more: str
     """{count}, {file}."""
+    independent: str
+    grouped: str
+    """{pictures}, {groups}."""
     footer: str
     audit_footer: str
 
@@ -103,6 +107,7 @@ ENGLISH: Final = Words(
     lead="{pictures} of {folder}, through the server's own decoding and engine.",
     audit_lead="{pictures} of {folder}.",
     no_claim="No accuracy is claimed: fewer than {least} pictures of {classes}. The figures describe these pictures only.",
+    no_claim_of_groups="No accuracy is claimed: fewer than {least} groups of {classes}. The figures describe these pictures only.",
     trained_on="No accuracy is claimed: the model was trained on {pictures} of these {count}. How often it is right on others "
     "is not known from here.",
     chosen_by="{pictures} of these {count} stood on the validation side of the training, which may have chosen the epoch and "
@@ -176,6 +181,10 @@ ENGLISH: Final = Words(
     chance="by chance",
     skipped="Could not be read and count nowhere: {}",
     more="and {count} more, in {file}",
+    independent="Pictures are taken as independent. Where several show one animal, the intervals are too narrow and a difference "
+    "seems surer than it is: give --group-by.",
+    grouped="{pictures} in {groups} groups (--group-by): whole groups are drawn for every interval and turned round for the "
+    "comparison.",
     footer="Intervals: Wilson (accuracy, recall), bootstrap of 2,000 rounds (balanced accuracy, macro F1). Calibration error: 15 bins of equal "
     "width. Cramér's V is corrected for bias.",
     audit_footer="Intervals: Wilson. Cramér's V is corrected for bias; by chance: 2,000 shuffles.",
@@ -187,6 +196,7 @@ KOREAN: Final = Words(
     lead="{folder} 폴더의 {pictures}. 서버와 같은 디코딩과 엔진으로 예측했습니다.",
     audit_lead="{folder} 폴더의 {pictures}.",
     no_claim="정확도를 주장하지 않습니다: {classes} 사진이 {least}장보다 적습니다. 수치는 이 사진들만 설명합니다.",
+    no_claim_of_groups="정확도를 주장하지 않습니다: {classes} 그룹이 {least}개보다 적습니다. 수치는 이 사진들만 설명합니다.",
     trained_on="정확도를 주장하지 않습니다: {count}장 중 {pictures}이 모델의 학습에 쓰였습니다. 다른 사진에서 얼마나 맞히는지는 알 수 없습니다.",
     chosen_by="{count}장 중 {pictures}이 학습의 검증 세트에 있었고, 에폭과 온도를 그것으로 골랐을 수 있으므로 수치가 실제보다 좋게 나옵니다.",
     summary="요약",
@@ -255,6 +265,8 @@ KOREAN: Final = Words(
     chance="우연 확률",
     skipped="읽지 못해 어디에도 세지 않음: {}",
     more="그 밖에 {count}개는 {file} 파일에 있습니다",
+    independent="사진은 서로 독립이라고 봅니다. 한 마리를 여러 장 찍었다면 구간이 너무 좁고 차이가 실제보다 확실해 보이므로 --group-by를 쓰십시오.",
+    grouped="{pictures}, 그룹 {groups}개(--group-by): 구간은 그룹을 통째로 다시 뽑아, 비교는 그룹을 통째로 뒤집어 구했습니다.",
     footer="구간: 윌슨(정확도, 재현율), 부트스트랩 2,000회(균형 정확도, 매크로 F1). 보정 오차: 같은 너비의 구간 15개. 크라메르 V는 "
     "편향을 보정했습니다.",
     audit_footer="구간: 윌슨. 크라메르 V는 편향을 보정했고, 우연 확률은 2,000번 섞어 구했습니다.",
@@ -279,16 +291,24 @@ def verdict(test: McNemar, first: str, second: str, language: Language) -> str:
     """What McNemar's test says, in plain words."""
     chance = percent(test.chance, language)
     if language == "ko":
-        method = "정확 이항 검정" if test.method == "exact" else "mid-p 검정"
+        method = {
+            "exact": "맥니마 정확 이항 검정",
+            "mid-p": "맥니마 mid-p 검정",
+            "sign-flip": f"그룹 {test.groups}개의 부호 뒤집기 검정",
+        }[test.method]
         if not test.first_only + test.second_only:
             return f"{with_particle(first, '과/와')} {with_particle(second, '은/는')} 같은 사진에서 맞고 틀립니다."
         better = "유의한 차이입니다" if test.is_significant else "유의하지 않습니다"
         return (
             f"{with_particle(second, '이/가')} 틀린 사진 중 {test.first_only}장을 {with_particle(first, '이/가')} 맞혔고, "
             f"반대는 {test.second_only}장입니다. 이런 차이가 우연히 생길 확률은 {chance}로, {better} "
-            f"(맥니마 {method})."
+            f"({method})."
         )
-    method = "exact binomial" if test.method == "exact" else "mid-p"
+    method = {
+        "exact": "McNemar's test, exact binomial",
+        "mid-p": "McNemar's test, mid-p",
+        "sign-flip": f"sign-flip test over {test.groups} groups",
+    }[test.method]
     if not test.first_only + test.second_only:
         return (
             f"{first} and {second} are right and wrong on the same pictures: nothing tells which is better."
@@ -297,5 +317,5 @@ def verdict(test: McNemar, first: str, second: str, language: Language) -> str:
     ending = f"significant, {better} is better" if test.is_significant else "not significant"
     return (
         f"{first} is right on {pictures(test.first_only, language)} where {second} is wrong, and wrong on {test.second_only} where it is "
-        f"right; such a difference comes by chance in {chance} of cases: {ending} (McNemar's test, {method})."
+        f"right; such a difference comes by chance in {chance} of cases: {ending} ({method})."
     )

@@ -292,3 +292,35 @@ def test_a_damaged_picture_keeps_its_true_class_beside_a_model_of_another_order(
     assert result.exit_code == 0, result.output
     [row] = [row for row in rows(tmp_path / "out") if row["error"]]
     assert (row["file"], row["true"]) == (f"{CLASSES[0]}/cut.jpg", CLASSES[0])
+
+
+def test_views_of_one_animal_are_counted_as_one(models: Path, pictures: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+
+    result = command(
+        models, "line", "other", pictures, "--out", out, "--mistakes", 0, "--painted", 0,
+        "--group-by", r"^(\w+)/",
+    )  # fmt: skip
+
+    assert result.exit_code == 0, result.output
+    found = report(out)
+    assert [model["groups"] for model in found["models"]] == [3, 3]
+    assert found["models"][0]["classes_below"]["classes"] == dict.fromkeys(CLASSES, 1)
+    assert found["comparison"]["test"] == "sign-flip over groups"
+    assert "sign-flip test over 3 groups" in result.output
+    assert "fewer than 30 groups" in result.output
+    assert "24 pictures in 3 groups" in (out / "evaluation.html").read_text("utf-8")
+    low, high = found["models"][0]["accuracy_95"]
+    assert high - low > 0.4  # of 24 independent pictures: at most 0.38
+
+
+def test_a_page_says_that_pictures_are_taken_as_independent(one: Path) -> None:
+    assert "Pictures are taken as independent." in (one / "evaluation.html").read_text("utf-8")
+    assert report(one)["models"][0]["groups"] is None
+
+
+def test_groups_that_no_picture_names_are_refused(models: Path, pictures: Path, tmp_path: Path) -> None:
+    result = command(models, "line", pictures, "--out", tmp_path / "out", "--group-by", "carcass(.*)")
+
+    assert isinstance(result.exception, InvalidRequest)
+    assert "no picture of the folder says a group" in result.exception.message
