@@ -11,6 +11,7 @@ from rich.table import Table
 
 from app.bundles.comparison import GoldenReport, GoldenRow
 from app.cli.summary import figures_tables, table_of
+from app.evaluation.gallery import surest_mistakes
 from app.evaluation.predictions import Predictions
 from app.evaluation.records import figures_json
 from app.wiring import Proved, environment
@@ -106,7 +107,7 @@ def _labelled_json(predictions: Predictions) -> dict[str, Any]:
 def _mistakes(predictions: Predictions, count: int) -> list[dict[str, Any]]:
     classes, probabilities = predictions.classes, predictions.probabilities
     rows = []
-    for position in predictions.mistakes(count):
+    for position in surest_mistakes(predictions, 1.0, count):
         item, predicted = predictions.items[position], int(predictions.predicted[position])
         rows.append(
             {
@@ -204,7 +205,7 @@ def _print_labelled(console: Console, predictions: Predictions) -> None:
     if predictions.items:
         console.print(figures_tables(predictions.figures()))
     if mistakes := _mistakes(predictions, MAX_MISTAKES):
-        total = len(predictions.mistakes(len(predictions.items)))
+        total = len(surest_mistakes(predictions, 1.0, len(predictions.items)))
         table = table_of("picture", "true", "predicted", ">probability", ">of the true class")
         table.title = f"the {len(mistakes)} surest of {total} mistakes" if total > 1 else "the one mistake"
         for row in mistakes:

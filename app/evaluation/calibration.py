@@ -42,13 +42,6 @@ def probabilities_at(logits: NDArray[np.floating], temperature: float = 1.0) -> 
     return np.exp(_log_probabilities(logits, 1.0 / temperature))
 
 
-def negative_log_likelihood(
-    logits: NDArray[np.floating], labels: NDArray[np.integer], temperature: float = 1.0
-) -> float:
-    """Mean of -log p(label), in nats; (N, K), (N,)."""
-    return _loss(logits, labels, 1.0 / temperature)
-
-
 def fit_temperature(logits: NDArray[np.floating], labels: NDArray[np.integer]) -> float:
     """The temperature that makes the labels most likely.
 

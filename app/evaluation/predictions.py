@@ -94,12 +94,6 @@ class Predictions:
         """Accuracy and the rest."""
         return figures(self.true, self.predicted, self.classes)
 
-    def mistakes(self, count: int) -> list[int]:
-        """Positions of the worst: those that the model was surest of; ties by position."""
-        wrong = np.flatnonzero(self.predicted != self.true)
-        sureness = self.probabilities.max(axis=1)[wrong]
-        return [int(position) for position in wrong[np.argsort(-sureness, kind="stable")][:count]]
-
 
 def predict_items(
     engine: Engine,

@@ -14,6 +14,7 @@ from app.domain import Geometry, NetworkSpec, Size
 from app.engines.base import EngineOutput
 from app.engines.torch_engine import TorchEngine
 from app.errors import UnreadableImage
+from app.evaluation.gallery import surest_mistakes
 from app.evaluation.held import hold
 from app.evaluation.labelled import LabelledItem
 from app.evaluation.predictions import Limits, Predictions, Prepared, predict_items, prepare
@@ -104,6 +105,6 @@ def test_the_worst_mistakes_come_first() -> None:
 
     found = Predictions(CLASSES, items, logits, ())
 
-    assert found.mistakes(10) == [2, 1]
-    assert found.mistakes(1) == [2]
+    assert surest_mistakes(found, 1.0, 10) == [2, 1]
+    assert surest_mistakes(found, 1.0, 1) == [2]
     assert found.figures().accuracy == 0.5
