@@ -29,7 +29,8 @@ from app.evaluation.report_folder import check_folder, write_folder
 from app.reports.audit_section import warnings
 from app.reports.audit_words import Language
 from app.reports.evaluation_page import evaluation_page
-from app.reports.evaluation_words import met_sentence, verdict, words_of
+from app.reports.evaluation_sentences import met_sentence, verdict
+from app.reports.evaluation_words import words_of
 from app.settings import Settings
 from app.wiring import Machine, Proved, prove
 from app.wiring.machine import available_cores

@@ -14,6 +14,7 @@ import numpy as np
 
 from app.domain import ModelIdentity
 from app.errors import InvalidRequest
+from app.evaluation.abstention import Answered, error_against_coverage
 from app.evaluation.audit import Audit
 from app.evaluation.calibration import (
     ReliabilityBin,
@@ -115,6 +116,11 @@ class Evaluated:
             return self.drawn.recalls
         hits, support = np.diag(self.figures.confusion), self.figures.support
         return tuple(wilson_interval(int(h), int(n)) for h, n in zip(hits, support, strict=True))
+
+    @cached_property
+    def answered(self) -> tuple[Answered, ...]:
+        """Error against coverage, with the probabilities that the server answers."""
+        return error_against_coverage(self.probabilities, self.predictions.true)
 
     @cached_property
     def raw_bins(self) -> tuple[ReliabilityBin, ...]:

@@ -169,6 +169,7 @@ def _subject_json(each: Evaluated, folder: Path) -> dict[str, Any]:
         "calibration_error_after_scaling": each.scaled_error,
         "reliability": _bins_json(each.raw_bins),
         "reliability_after_scaling": None if each.scaled_bins is None else _bins_json(each.scaled_bins),
+        "error_against_coverage": [{**asdict(row), "error": row.error} for row in each.answered],
         "mistakes": [
             {
                 "file": _below(each.predictions.items[at].path, folder),

@@ -12,7 +12,7 @@ from app.explain.rounding import figure
 from app.reports.evaluation_charts import interval_bar, reliability_diagram, shade
 from app.reports.evaluation_words import Words
 from app.reports.html import Child, element, isolated, table
-from app.reports.numbers import between, percent
+from app.reports.numbers import between, percent, probability
 
 MAX_MATRIX_CLASSES: Final = 12
 MAX_CLASS_ROWS: Final = 20
@@ -84,6 +84,22 @@ def confusion(each: Evaluated, words: Words) -> list[Child]:
         "tr", element("th", words.true_predicted), *(element("th", name, scope="col") for name in labels)
     )
     return [element("table", element("thead", head), element("tbody", *body), class_="confusion")]
+
+
+def abstention(each: Evaluated, words: Words) -> list[Child]:
+    """How many errors are left where the least sure pictures are left to a person."""
+    language = words.language
+    rows: list[list[Child]] = [
+        [
+            percent(row.coverage, language),
+            probability(row.threshold, language),
+            str(row.pictures),
+            str(row.wrong),
+            percent(row.error, language) if each.claims_accuracy else "-",
+        ]
+        for row in each.answered
+    ]
+    return [table([words.answered, words.from_probability, words.pictures, words.wrong, words.error], rows)]
 
 
 def reliability(each: Evaluated, words: Words) -> list[Child]:

@@ -14,8 +14,9 @@ from app.explain.rounding import figure
 from app.reports.audit_section import audit_section, warnings
 from app.reports.audit_words import Language
 from app.reports.evaluation_charts import BLUE, ORANGE, curves
-from app.reports.evaluation_figures import confusion, per_class, reliability
-from app.reports.evaluation_words import Words, met_sentence, verdict, words_of
+from app.reports.evaluation_figures import abstention, confusion, per_class, reliability
+from app.reports.evaluation_sentences import met_sentence, verdict
+from app.reports.evaluation_words import Words, words_of
 from app.reports.html import Child, element, in_its_language, page
 from app.reports.mistakes_section import mistakes_section
 from app.reports.numbers import between, percent, pictures
@@ -51,6 +52,8 @@ def evaluation_page(evaluation: Evaluation, language: Language) -> bytes:
     body.append(_side_by_side(subjects, words, confusion))
     body += [element("h2", words.reliability), element("p", words.reliability_note, class_="small")]
     body.append(_side_by_side(subjects, words, reliability))
+    body += [element("h2", words.abstention), element("p", words.abstention_note, class_="small")]
+    body.append(_side_by_side(subjects, words, abstention))
     body += mistakes_section(subjects, words)
     if evaluation.audits:
         body += audit_section(evaluation.audits, language, labels, numbers_file=NUMBERS_FILE)

@@ -1,4 +1,4 @@
-"""The words of an evaluation's page, in English and Korean; and the sentence that compares two models.
+"""The words of an evaluation's page, in English and Korean.
 
 language -> Words: attributes for what stands alone, methods for what needs numbers
 """
@@ -6,11 +6,7 @@ language -> Words: attributes for what stands alone, methods for what needs numb
 from dataclasses import dataclass
 from typing import Final
 
-from app.evaluation.evaluated import Evaluated
-from app.evaluation.significance import McNemar
-from app.explain.korean import with_particle
 from app.reports.audit_words import Language
-from app.reports.numbers import percent, pictures
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +51,12 @@ class Words:
     before: str
     after: str
     confidence: str
+    abstention: str
+    abstention_note: str
+    answered: str
+    from_probability: str
+    wrong: str
+    error: str
     mistakes: str
     mistakes_note: str
     colours_note: str
@@ -140,6 +142,13 @@ ENGLISH: Final = Words(
     before="as trained",
     after="after temperature scaling",
     confidence="how sure",
+    abstention="If it may abstain",
+    abstention_note="The pictures that the model is least sure of are left to a person: what is answered, from which probability "
+    "on, and how much of that is wrong.",
+    answered="answered",
+    from_probability="from a probability of",
+    wrong="wrong",
+    error="error",
     mistakes="The worst mistakes",
     mistakes_note="Those that the model was surest of. Both maps of a picture share one scale.",
     colours_note="Colour is evidence for the class that stands below the map: none is transparent, the strongest cell of the two "
@@ -227,6 +236,12 @@ KOREAN: Final = Words(
     before="학습된 그대로",
     after="온도 보정 후",
     confidence="확신",
+    abstention="답을 미룰 수 있다면",
+    abstention_note="모델이 가장 확신하지 못한 사진은 사람에게 넘깁니다. 어느 확률부터 답하는지, 그중 얼마가 틀리는지 보여 줍니다.",
+    answered="답한 비율",
+    from_probability="기준 확률",
+    wrong="틀림",
+    error="오류율",
     mistakes="가장 큰 오판",
     mistakes_note="모델이 가장 확신한 오판부터 보여 줍니다. 한 사진의 두 지도는 같은 눈금을 씁니다.",
     colours_note="색은 지도 아래에 적힌 클래스의 근거입니다. 근거가 없으면 투명하고, 두 지도에서 가장 강한 칸이 가장 진합니다. 지도는 모델이 "
@@ -276,46 +291,3 @@ KOREAN: Final = Words(
 def words_of(language: Language) -> Words:
     """All of them."""
     return KOREAN if language == "ko" else ENGLISH
-
-
-def met_sentence(each: Evaluated, words: Words) -> str | None:
-    """That the model knows some of the pictures already; None where it knows none."""
-    count = each.met.trained_on or each.met.chosen_by
-    if not count:
-        return None
-    text = words.trained_on if each.met.trained_on else words.chosen_by
-    return text.format(pictures=pictures(count, words.language), count=f"{each.figures.count:,}")
-
-
-def verdict(test: McNemar, first: str, second: str, language: Language) -> str:
-    """What McNemar's test says, in plain words."""
-    chance = percent(test.chance, language)
-    if language == "ko":
-        method = {
-            "exact": "맥니마 정확 이항 검정",
-            "mid-p": "맥니마 mid-p 검정",
-            "sign-flip": f"그룹 {test.groups}개의 부호 뒤집기 검정",
-        }[test.method]
-        if not test.first_only + test.second_only:
-            return f"{with_particle(first, '과/와')} {with_particle(second, '은/는')} 같은 사진에서 맞고 틀립니다."
-        better = "유의한 차이입니다" if test.is_significant else "유의하지 않습니다"
-        return (
-            f"{with_particle(second, '이/가')} 틀린 사진 중 {test.first_only}장을 {with_particle(first, '이/가')} 맞혔고, "
-            f"반대는 {test.second_only}장입니다. 이런 차이가 우연히 생길 확률은 {chance}로, {better} "
-            f"({method})."
-        )
-    method = {
-        "exact": "McNemar's test, exact binomial",
-        "mid-p": "McNemar's test, mid-p",
-        "sign-flip": f"sign-flip test over {test.groups} groups",
-    }[test.method]
-    if not test.first_only + test.second_only:
-        return (
-            f"{first} and {second} are right and wrong on the same pictures: nothing tells which is better."
-        )
-    better = first if test.first_only > test.second_only else second
-    ending = f"significant, {better} is better" if test.is_significant else "not significant"
-    return (
-        f"{first} is right on {pictures(test.first_only, language)} where {second} is wrong, and wrong on {test.second_only} where it is "
-        f"right; such a difference comes by chance in {chance} of cases: {ending} ({method})."
-    )

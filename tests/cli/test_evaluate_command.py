@@ -106,6 +106,10 @@ def test_the_figures_follow_from_the_table(one: Path) -> None:
     assert model["temperature"] == 2.0
     assert model["calibration_error_after_scaling"] != model["calibration_error"]
     assert len(model["mistakes"]) == 24 - hits
+    [everything, *_, half] = model["error_against_coverage"]
+    assert (everything["pictures"], everything["wrong"], half["pictures"]) == (24, 24 - hits, 12)
+    recalls = [value for value in model["recall"] if value is not None]
+    assert model["balanced_accuracy"] == pytest.approx(sum(recalls) / len(recalls))
 
 
 def test_the_audit_stands_in_the_report(one: Path) -> None:

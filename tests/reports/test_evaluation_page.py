@@ -21,7 +21,8 @@ from app.evaluation.shortcuts import GroupScore
 from app.evaluation.significance import McNemar, mcnemar
 from app.reports.audit_section import warnings
 from app.reports.evaluation_page import evaluation_page
-from app.reports.evaluation_words import ENGLISH, KOREAN, verdict
+from app.reports.evaluation_sentences import verdict
+from app.reports.evaluation_words import ENGLISH, KOREAN
 
 CLASSES = ("a", "b")
 
@@ -64,10 +65,11 @@ def test_calibration_is_shown_before_and_after_only_where_there_is_a_temperature
     )
 
 
-def test_without_a_mistake_the_bootstrap_is_not_quoted() -> None:
+def test_without_a_mistake_the_macro_f1_has_an_interval_all_the_same() -> None:
     text = text_of(Evaluation("f", (evaluated(40),)))
 
-    assert "no mistake to draw from" in text
+    assert "1.000 to 1.000" not in text
+    assert re.search(r"macro F1 95 %: 0\.9\d\d to 1\.000", text)
     assert "No mistake in 80 pictures." in text
 
 
