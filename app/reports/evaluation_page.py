@@ -191,7 +191,7 @@ def _ending(evaluation: Evaluation, words: Words) -> list[Child]:
         *unread(evaluation.failures, words, numbers_file=NUMBERS_FILE),
         element(
             "footer",
-            *(element("p", text, class_="small") for text in (words.footer, _groups(evaluation, words))),
+            *(element("p", text, class_="small") for text in (_groups(evaluation, words), words.footer)),
             *notes,
         ),
     ]

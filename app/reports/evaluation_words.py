@@ -190,12 +190,12 @@ ENGLISH: Final = Words(
     chance="by chance",
     skipped="Could not be read and count nowhere: {}",
     more="and {count} more, in {file}",
-    independent="Pictures are taken as independent. Where several show one animal, the intervals are too narrow and a difference "
+    independent="Intervals: Wilson (accuracy, recall), bootstrap of 2,000 rounds (balanced accuracy, macro F1). Pictures "
+    "are taken as independent. Where several show one animal, the intervals are too narrow and a difference "
     "seems surer than it is: give --group-by.",
     grouped="{pictures} in {groups} groups (--group-by): whole groups are drawn for every interval and turned round for the "
     "comparison.",
-    footer="Intervals: Wilson (accuracy, recall), bootstrap of 2,000 rounds (balanced accuracy, macro F1). Calibration error: 15 bins of equal "
-    "width. Cramér's V is corrected for bias.",
+    footer="Calibration error: 15 bins of equal width. Cramér's V is corrected for bias.",
     audit_footer="Intervals: Wilson. Cramér's V is corrected for bias; by chance: 2,000 shuffles.",
 )
 KOREAN: Final = Words(
@@ -280,10 +280,10 @@ KOREAN: Final = Words(
     chance="우연 확률",
     skipped="읽지 못해 어디에도 세지 않음: {}",
     more="그 밖에 {count}개는 {file} 파일에 있습니다",
-    independent="사진은 서로 독립이라고 봅니다. 한 마리를 여러 장 찍었다면 구간이 너무 좁고 차이가 실제보다 확실해 보이므로 --group-by를 쓰십시오.",
+    independent="구간: 윌슨(정확도, 재현율), 부트스트랩 2,000회(균형 정확도, 매크로 F1). 사진은 서로 독립이라고 봅니다. "
+    "한 마리를 여러 장 찍었다면 구간이 너무 좁고 차이가 실제보다 확실해 보이므로 --group-by를 쓰십시오.",
     grouped="{pictures}, 그룹 {groups}개(--group-by): 구간은 그룹을 통째로 다시 뽑아, 비교는 그룹을 통째로 뒤집어 구했습니다.",
-    footer="구간: 윌슨(정확도, 재현율), 부트스트랩 2,000회(균형 정확도, 매크로 F1). 보정 오차: 같은 너비의 구간 15개. 크라메르 V는 "
-    "편향을 보정했습니다.",
+    footer="보정 오차: 같은 너비의 구간 15개. 크라메르 V는 편향을 보정했습니다.",
     audit_footer="구간: 윌슨. 크라메르 V는 편향을 보정했고, 우연 확률은 2,000번 섞어 구했습니다.",
 )
 

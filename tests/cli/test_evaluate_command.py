@@ -313,7 +313,9 @@ def test_views_of_one_animal_are_counted_as_one(models: Path, pictures: Path, tm
     assert found["comparison"]["test"] == "sign-flip over groups"
     assert "sign-flip test over 3 groups" in result.output
     assert "fewer than 30 groups" in result.output
-    assert "24 pictures in 3 groups" in (out / "evaluation.html").read_text("utf-8")
+    page = (out / "evaluation.html").read_text("utf-8")
+    assert "24 pictures in 3 groups" in page
+    assert "Wilson" not in page
     low, high = found["models"][0]["accuracy_95"]
     assert high - low > 0.4  # of 24 independent pictures: at most 0.38
 
