@@ -20,7 +20,7 @@ def test_the_bootstrap_is_that_of_drawing_pictures() -> None:
     true = random.integers(0, 3, 240)
     predicted = np.where(random.random(240) < 0.8, true, random.integers(0, 3, 240))
     balanced, f1 = [], []
-    for _ in range(400):
+    for _ in range(250):
         drawn = np.concatenate(
             [random.choice(np.flatnonzero(true == k), (true == k).sum()) for k in range(3)]
         )
@@ -85,7 +85,7 @@ def test_ten_views_of_one_carcass_are_no_ten_carcasses() -> None:
     inside = 0
     for _ in range(100):
         is_right = np.repeat(random.random(40) < right, 10)
-        low, high = intervals_of(true, np.where(is_right, true, 1 - true), 2, groups, rounds=100).accuracy
+        low, high = intervals_of(true, np.where(is_right, true, 1 - true), 2, groups, rounds=60).accuracy
         inside += low <= right <= high
 
     assert inside / 100 >= COVERED

@@ -15,6 +15,7 @@ from app.evaluation.evaluated import Evaluated, Evaluation, ModelFacts
 from app.evaluation.gallery import Mistake
 from app.evaluation.history import EpochRow
 from app.evaluation.labelled import LabelledItem
+from app.evaluation.origins import Met
 from app.evaluation.predictions import Predictions
 from app.evaluation.robustness import PaintedOver
 from app.evaluation.shortcuts import GroupScore
@@ -71,6 +72,14 @@ def test_without_a_mistake_the_macro_f1_has_an_interval_all_the_same() -> None:
     assert "1.000 to 1.000" not in text
     assert re.search(r"macro F1 95 %: 0\.9\d\d to 1\.000", text)
     assert "No mistake in 80 pictures." in text
+
+
+def test_pictures_that_chose_the_epoch_are_told_of_though_an_accuracy_is_claimed() -> None:
+    known = replace(evaluated(40), met=Met(chosen_by=7))
+
+    assert "7 pictures of these 80 stood on the validation side" in text_of(Evaluation("f", (known,)))
+    assert known.claims_accuracy
+    assert not replace(known, met=Met(trained_on=1)).claims_accuracy
 
 
 def test_the_labels_of_the_language_are_used() -> None:
