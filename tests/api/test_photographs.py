@@ -41,7 +41,7 @@ def server(carcass_model: Bundle) -> Iterator[str]:
         yield url
 
 
-@pytest.mark.parametrize("model", ["carcass-demo", "pig-sex"])
+@pytest.mark.parametrize("model", ["carcass-demo", pytest.param("pig-sex", marks=pytest.mark.slow)])
 def test_every_photograph_is_predicted_and_explained_in_every_form(
     server: str, carcass_photographs: list[Path], model: str
 ) -> None:

@@ -26,6 +26,7 @@ def square(folder: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_carcass_model_of_keras_is_imported_and_serves_what_keras_answers(
     tmp_path: Path, carcass_photographs: list[Path]
 ) -> None:

@@ -268,7 +268,7 @@ def test_a_model_is_not_praised_for_pictures_of_its_training(models: Path, tmp_p
     [model] = report(tmp_path / "out")["models"]
     page = (tmp_path / "out" / "evaluation.html").read_text("utf-8")
     said = "trained on 89 pictures of these 90"
-    assert model["met_before"] == {"trained_on": 89, "chosen_by": 0}
+    assert model["met_before"] == {"trained_on": 89, "chosen_by": 0, "on_earlier_side": 0}
     assert model["claims_accuracy"] is False
     assert said in page[: page.index("<h2")]
     assert any(said in note for note in report(tmp_path / "out")["notes"])

@@ -300,7 +300,7 @@ def test_what_cannot_be_compared_is_refused_with_the_fix(small: Path, models: Pa
 
     assert "the same classes" in refusal(str(small), *line, "--model", "animals")
     assert "`cat`" in refusal(str(small), *line, "--model", "animals")
-    assert "--model: name the model; it holds" in refusal(str(small), *of)
+    assert "--model: name the model; the model repository holds" in refusal(str(small), *of)
     assert "named twice" in refusal(str(small), *line, "--model", "line/1")
     assert "is a folder" in refusal(str(small), *line, "--out", str(tmp_path))
     assert "both name" in refusal(str(small), *line, "--out", "a.html", "--json", "a.html")

@@ -55,6 +55,7 @@ def values_of(findings: Findings, field: str) -> set[str]:
     return {findings.settled[field]} if field in findings.settled else set(findings.unsettled[field])
 
 
+@pytest.mark.slow
 def test_nearest_bottom_right_and_255_are_found() -> None:
     """The carcass model's kind, declared as a tutorial's: other scales, orders and anchors are ruled out."""
     findings = investigated("small", TUTORIAL)

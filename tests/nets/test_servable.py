@@ -73,7 +73,10 @@ def small_servable(head: HeadSpec, classes: int = 3, size: int = 24) -> Servable
     return load_servable(spec, servable_state(servable))
 
 
-@pytest.mark.parametrize("name", ["resnet18", "resnet50", "resnext50_32x4d", "wide_resnet50_2"])
+@pytest.mark.parametrize(
+    "name",
+    ["resnet18", "resnet50", "resnext50_32x4d", pytest.param("wide_resnet50_2", marks=pytest.mark.slow)],
+)
 def test_it_predicts_what_the_training_script_would(name: str, calibrated: Calibrate) -> None:
     """Logits as plain torchvision's to 1e-5, bias + mean(evidence) to 1e-5, 8 at once as 8 singles to 1e-5."""
     script = calibrated(models.get_model(name, weights=None, num_classes=5), size=96)

@@ -177,7 +177,7 @@ def with_tags(tags: dict[int, str], file_format: str) -> bytes:
         ("day", "a/20201799.jpg", picture_file(0), None),
         ("camera", "a/1.jpg", with_tags({271: "Basler", 272: "acA2440"}, "JPEG"), "Basler acA2440"),
         ("camera", "a/line3_Cam-02_0001.png", picture_file(0, "PNG"), "cam02"),
-        ("camera", "a/camel.png", picture_file(0, "PNG"), "camel"),
+        ("camera", "a/camel.png", picture_file(0, "PNG"), None),
         (r"pig(\d+)_", "a/pig0042_left.jpg", b"", "0042"),
         (r"(left|right)_(?P<group>\d+)", "a/left_7.jpg", b"", "7"),
         (r"lot\w", "b/lotA/1.jpg", b"", "lotA"),

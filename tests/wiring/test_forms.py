@@ -105,8 +105,22 @@ def test_two_servers_that_convert_at_once_both_get_a_whole_form(tmp_path: Path) 
     assert len(list((cache / "openvino").iterdir())) == 1
 
 
-@pytest.mark.parametrize("is_there", [True, False])
-@pytest.mark.parametrize("damage", ["float32.bin", "float32.xml", "float32.json"])
+@pytest.mark.parametrize(
+    ("damage", "is_there"),
+    [
+        ("float32.bin", False),
+        ("float32.json", True),
+        *(
+            pytest.param(*case, marks=pytest.mark.slow)
+            for case in (
+                ("float32.bin", True),
+                ("float32.json", False),
+                ("float32.xml", True),
+                ("float32.xml", False),
+            )
+        ),
+    ],
+)
 def test_damaged_cache_is_made_again(tmp_path: Path, damage: str, *, is_there: bool) -> None:
     """Also where somebody has cleaned up file by file."""
     bundle, cache = bundle_in(tmp_path), tmp_path / "cache"
