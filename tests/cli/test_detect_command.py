@@ -79,6 +79,7 @@ def test_a_wrong_order_of_classes_is_told_and_mended_in_a_new_version(models: Pa
     assert json.loads(verified.stdout)["labelled"]["accuracy"] == 1
 
 
+@pytest.mark.slow
 def test_too_few_pictures_are_said_to_be_too_few(tmp_path: Path) -> None:
     """Nine right answers of nine would prove nothing at this level, and are no reason to doubt the weights."""
     write_random_bundle(tmp_path / "models")
