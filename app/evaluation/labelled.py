@@ -5,7 +5,6 @@ FOLDER/boar/a.jpg, FOLDER/boar/day 2/b.jpg, FOLDER/암/c.tif -> LabelledItem(pat
 A folder's name is a class's name, or one of its display labels. Opens no picture.
 """
 
-import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import TypeVar
 from app.bundles.problems import did_you_mean, listed
 from app.errors import InvalidRequest
 from app.evaluation.pictures import SUFFIXES, find_pictures
+from app.evaluation.walk import is_hidden, no_utf_8, plain
 
 ItemT = TypeVar("ItemT")
 
@@ -54,21 +54,18 @@ def read_labelled(
             f"{folder} is not a folder; it is the one above the class folders {listed(classes)}"
         )
     indices = _names(classes, display or {})
-    entries = sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
+    entries = sorted(entry for entry in folder.iterdir() if not is_hidden(entry.name))
     rooms = [entry for entry in entries if entry.is_dir()]
-    _check_names(rooms, folder)
-    if unknown := [room.name for room in rooms if _plain(room.name) not in indices]:
+    _check_names(rooms)
+    if unknown := [room.name for room in rooms if plain(room.name) not in indices]:
         hint = did_you_mean(unknown[0], classes) if len(unknown) == 1 else ""
         raise InvalidRequest(
             f"{listed(unknown)} in {folder.name}/: no class of this model{hint}; the classes are {listed(classes)}"
         )
     items = [
-        LabelledItem(path, indices[_plain(room.name)])
-        for room in rooms
-        for path in find_pictures([room])
-        if not any(part.startswith(".") for part in path.relative_to(room).parts)
+        LabelledItem(path, indices[plain(room.name)]) for room in rooms for path in find_pictures([room])
     ]
-    _check_names([item.path for item in items], folder)
+    _check_names([item.path for item in items])
     if not items:
         raise InvalidRequest(
             f"no pictures ({', '.join(sorted(SUFFIXES))}) in class folders of {folder.name}/; "
@@ -114,26 +111,11 @@ def _names(classes: Sequence[str], display: Mapping[str, Mapping[str, str]]) -> 
     meant: dict[str, set[int]] = {}
     for labels in display.values():
         for name, label in labels.items():
-            meant.setdefault(_plain(label), set()).add(classes.index(name))
+            meant.setdefault(plain(label), set()).add(classes.index(name))
     names = {label: min(indices) for label, indices in meant.items() if len(indices) == 1}
-    return names | {_plain(name): index for index, name in enumerate(classes)}
+    return names | {plain(name): index for index, name in enumerate(classes)}
 
 
-def _check_names(paths: Sequence[Path], folder: Path) -> None:
-    """Raises InvalidRequest for a name that is no UTF-8: no JSON, page or terminal can hold it.
-
-    Zipped on a Korean Windows they come as EUC-KR. Python keeps such bytes as surrogates, which nothing encodes again.
-    """
-    for path in paths:
-        name = str(path.relative_to(folder))
-        if any("\udc80" <= letter <= "\udcff" for letter in name):
-            shown = name.encode("utf-8", "backslashreplace").decode()
-            raise InvalidRequest(
-                f"{shown}: the name is no UTF-8; rename it, of many files such as by "
-                f"`convmv -f cp949 -t utf-8 -r --notest {folder.name}`"
-            )
-
-
-def _plain(name: str) -> str:
-    """As macOS does not write it: it takes Hangul apart in file names; put together, 암 is 암 again."""
-    return unicodedata.normalize("NFC", name)
+def _check_names(paths: Sequence[Path]) -> None:
+    if (reason := no_utf_8(paths)) is not None:
+        raise InvalidRequest(reason)

@@ -9,17 +9,18 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from app.errors import BodyTooLarge, UnreadableImage
+from app.evaluation.walk import files_below
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp"})
 """What a folder is searched for; a file named outright is always tried, whatever it is called."""
 
 
 def find_pictures(paths: Iterable[Path]) -> list[Path]:
-    """Files as named, folders searched for pictures; sorted, each once."""
+    """Files as named, folders searched for pictures as `files_below` has it; sorted, each once."""
     found: set[Path] = set()
     for path in paths:
         if path.is_dir():
-            found |= {p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file()}
+            found |= {file for file in files_below(path) if file.suffix.lower() in SUFFIXES}
         else:
             found.add(path)
     return sorted(found)

@@ -3,10 +3,9 @@
 FOLDER/boar/1.tif ...                        -> one set, still to be split
 FOLDER/train/boar/1.tif, FOLDER/val/boar/... -> already split; test/ may be missing
 
-Names only; no picture is opened here. What hides (walk.py) is no picture; what else is passed over, is told.
+Names only; no picture is opened here. What hides (evaluation/walk.py) is no picture; what else is passed over, is told.
 """
 
-import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from typing import Final, Literal
 
 from app.errors import TrainingRefused
 from app.evaluation.pictures import SUFFIXES
-from app.training.walk import files_below, is_hidden
+from app.evaluation.walk import files_below, is_hidden, no_utf_8, plain, printable
 
 Side = Literal["train", "validation", "test"]
 SIDES: Final[tuple[Side, ...]] = ("train", "validation", "test")
@@ -74,15 +73,15 @@ def list_folder(folder: Path, classes: Sequence[str] = ()) -> Folder:
     try:
         rooms = _rooms(folder)
         class_folders = [(side, path) for side, room in rooms for path in _folders(room)]
-        found = sorted({_plain(path.name) for _, path in class_folders})
+        found = sorted({plain(path.name) for _, path in class_folders})
         _check_names(path for _, path in class_folders)
         names = tuple(classes) or tuple(found)
         _check_classes(folder, names, found, rooms)
         if not classes and rooms == [(None, folder)]:
             _check_no_sides(folder, [path for _, path in class_folders])
-        numbers = {_plain(name): index for index, name in enumerate(names)}
+        numbers = {plain(name): index for index, name in enumerate(names)}
         below = [
-            (side, numbers[_plain(path.name)], file)
+            (side, numbers[plain(path.name)], file)
             for side, path in class_folders
             for file in files_below(path)
         ]
@@ -129,11 +128,6 @@ def _rooms(folder: Path) -> list[tuple[Side | None, Path]]:
     return sorted(((side, each) for side, each in sides), key=lambda room: SIDES.index(room[0]))
 
 
-def _plain(name: str) -> str:
-    """As macOS does not write it: it takes Hangul apart in file names; put together, 암 is 암 again."""
-    return unicodedata.normalize("NFC", name)
-
-
 def _folders(folder: Path) -> list[Path]:
     return sorted(each for each in folder.iterdir() if each.is_dir() and not is_hidden(each.name))
 
@@ -150,8 +144,8 @@ def _check_classes(
             f"{folder}: the folders {', '.join(unknown[:10])} are in no class; `classes` names {', '.join(names)}"
         )
     for _, room in rooms:
-        there = {_plain(path.name) for path in _folders(room)}
-        if missing := [name for name in names if _plain(name) not in there]:
+        there = {plain(path.name) for path in _folders(room)}
+        if missing := [name for name in names if plain(name) not in there]:
             raise TrainingRefused(
                 f"{room}: there is no folder for {', '.join(missing[:10])}; every class needs one"
             )
@@ -159,7 +153,7 @@ def _check_classes(
 
 def _check_no_sides(folder: Path, class_folders: Sequence[Path]) -> None:
     """training_set/ and test_set/ with the same classes in each are no classes."""
-    inner = [{_plain(each.name) for each in _folders(path)} for path in class_folders]
+    inner = [{plain(each.name) for each in _folders(path)} for path in class_folders]
     if len(inner[0]) < 2 or any(each != inner[0] for each in inner) or any(_loose(p) for p in class_folders):
         return
     outer = ", ".join(path.name for path in class_folders[:5])
@@ -170,17 +164,8 @@ def _check_no_sides(folder: Path, class_folders: Sequence[Path]) -> None:
 
 
 def _check_names(paths: Iterable[Path]) -> None:
-    """Files of the bundle hold these names as UTF-8, which says nothing of other bytes."""
-    odd = [path for path in paths if any("\ud800" <= letter <= "\udfff" for letter in str(path))]
-    if odd:
-        raise TrainingRefused(
-            f"{_printable(str(odd[0]))}: its name is no UTF-8 ({len(odd)} of this kind in all); rename it "
-            "(convmv -f cp949 -t utf8 does it for Korean names of an old Windows)"
-        )
-
-
-def _printable(text: str) -> str:
-    return text.encode("utf-8", "backslashreplace").decode()
+    if (reason := no_utf_8(paths)) is not None:
+        raise TrainingRefused(reason)
 
 
 def _loose(folder: Path) -> list[Path]:
@@ -194,11 +179,11 @@ def _loose(folder: Path) -> list[Path]:
 
 def _passed_over(others: Sequence[Path], loose: Iterable[Path]) -> tuple[str, ...]:
     sentences = []
-    if kinds := Counter(_printable(path.suffix.lower() or path.name) for path in others):
+    if kinds := Counter(printable(path.suffix.lower() or path.name) for path in others):
         listed = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common(8))
         more = f" and {len(kinds) - 8} other kinds" if len(kinds) > 8 else ""
         sentences.append(f"passed over in class folders: {listed}{more}")
-    if lying := sorted(_printable(path.name) for path in loose):
+    if lying := sorted(printable(path.name) for path in loose):
         more = ", ..." if len(lying) > 3 else ""
         sentences.append(
             f"passed over beside the class folders: {len(lying)} pictures ({', '.join(lying[:3])}{more})"

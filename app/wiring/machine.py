@@ -75,7 +75,8 @@ class Machine:
     def title(self) -> str:
         """The device for people, such as `cuda:0 (NVIDIA L4)`."""
         if self.device == "cpu":
-            return f"cpu ({available_cores()} cores)"
+            cores = available_cores()
+            return f"cpu ({cores} core{'s' if cores != 1 else ''})"
         import torch  # noqa: PLC0415 - only where it runs
 
         return f"{self.device} ({torch.cuda.get_device_name(self.device)})"

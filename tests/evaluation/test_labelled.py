@@ -110,3 +110,16 @@ def test_a_name_that_is_no_utf_8_is_refused_with_the_fix(tmp_path: Path) -> None
         read_labelled(tmp_path, ["boar"])
 
     refused.value.message.encode()
+
+
+def test_what_a_program_hid_counts_nowhere_and_a_linked_folder_does(tmp_path: Path) -> None:
+    """As for training: thumbnails beside their pictures would be measured twice."""
+    kept = tmp_path / "elsewhere" / "day 1"
+    for folder in (tmp_path / "set" / "boar" / "@eaDir", tmp_path / "set" / "boar" / ".@__thumb", kept):
+        folder.mkdir(parents=True)
+        (folder / "a.jpg").touch()
+    (tmp_path / "set" / "boar" / "day 1").symlink_to(kept)
+
+    items = read_labelled(tmp_path / "set", ("boar", "castrate")).items
+
+    assert [item.path.relative_to(tmp_path / "set").as_posix() for item in items] == ["boar/day 1/a.jpg"]
