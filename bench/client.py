@@ -192,13 +192,9 @@ async def closed_loop(
             if connection:
                 connection.transport.close()
 
-    running = [asyncio.create_task(run(number)) for number in range(concurrency)]
-    ended, others = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-    for task in others:
-        task.cancel()  # what they still wait for is not counted
-    await asyncio.wait(running)
-    for task in ended:
-        task.result()
+    # Also those whose last answer is not counted wait for it: most servers would still work through what is left behind,
+    # and what is measured next, or said to be idle, would be that.
+    await asyncio.gather(*(run(number) for number in range(concurrency)))
     wall, client, served = (last - first for first, last in zip(*used, strict=True))
     ordered = sorted(window.answered_ms) or [float("nan")]
     per_s = window.per_s(concurrency)

@@ -26,7 +26,7 @@ def peers_section(results: Row) -> str:
         f"One request is a 768 x 574 JPEG, the network a ResNet-50 with three classes, the client a process of its own on the "
         f"same cores. {results['rounds']} rounds in turn, {results['seconds']:g} s at each concurrency "
         f"({', '.join(map(str, results['concurrency']))}): medians (lowest..highest round). Ratios are of the same round. "
-        f"{_counting(measured)} "
+        f"{_counting(measured)}{_idle_was_lost(measured)} "
         f"Before each measurement all {results['pictures']} pictures are asked at once and compared with torch float32.",
     ]
     if measured:
@@ -88,7 +88,7 @@ def _main_table(measured: Sequence[Row]) -> str:
                 over_rounds(rounds, lambda row: row["lone_p50_ms"]).text(),
                 ratio(server, quickest, "lone_p50_ms"),
                 over_rounds(rounds, lambda row: row["memory_mib"]).text(0),
-                over_rounds(rounds, lambda row: row["idle_share"] * 100).text(),
+                _idle(rounds),
                 f"{min(row['same_class'] for row in agreed)} of {agreed[0]['pictures']}",
                 f"{max(row['max_difference'] for row in agreed):.1e}",
             )
@@ -107,6 +107,19 @@ def _main_table(measured: Sequence[Row]) -> str:
         ),
         rows,
     )
+
+
+def _idle_was_lost(measured: Sequence[Row]) -> str:
+    if not any(row["idle_share"] is None for server in measured for row in server["rounds"]):
+        return ""
+    return " Idle is not said here: the client of that day left requests behind, and the servers still worked through them."
+
+
+def _idle(rounds: Sequence[Row]) -> str:
+    """ "-": not measured."""
+    if any(row["idle_share"] is None for row in rounds):
+        return "-"
+    return over_rounds(rounds, lambda row: row["idle_share"] * 100).text()
 
 
 def _by_concurrency(results: Row, measured: Sequence[Row]) -> str:

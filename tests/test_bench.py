@@ -5,6 +5,7 @@ import json
 import os
 import re
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -99,6 +100,28 @@ def test_client_counts_only_what_was_answered() -> None:
 
     assert row["per_s"] == 0
     assert row["failed"] > 0
+
+
+def test_client_leaves_no_work_behind() -> None:
+    """A server that still computes what nobody waits for is neither idle nor ready for the next measurement."""
+    begun, ended = [], []
+
+    def answer(number: int) -> tuple[int, dict[str, float]]:
+        begun.append(number)
+        time.sleep(0.1 + 0.02 * (len(begun) % 4))  # never all at once
+        ended.append(number)
+        return 200, {}
+
+    with answering(answer) as started:
+        messages = [http_message(started.url, [], picture) for picture in PICTURES]
+        port = int(started.url.rpartition(":")[2].partition("/")[0])
+        uvloop.run(
+            closed_loop("127.0.0.1", port, messages, concurrency=4, warm_s=0.0, seconds=0.1, server=[])
+        )
+        left_behind = len(begun) - len(ended)
+
+    assert left_behind == 0
+    assert len(ended) > 8
 
 
 def test_window_of_a_slow_server_stays_open_until_every_connection_was_answered_twice() -> None:
