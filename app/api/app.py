@@ -63,7 +63,10 @@ def create_app(settings: Settings | None = None) -> ASGIApp:
         version=__version__,
         description=DESCRIPTION,
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        servers=[{"url": "."}],  # beside openapi.json, wherever a proxy put it
+        docs_url=None,  # page.py has it, with addresses that a proxy may move
         redoc_url=None,
+        static_url=page.SWAGGER,
         redirect_slashes=False,  # the front takes both spellings
         lifespan=lifespan,
     )

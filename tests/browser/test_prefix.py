@@ -1,13 +1,16 @@
 """The page under a path of a proxy, and without its scripts."""
 
 import re
+from collections.abc import Iterator
 
+import pytest
 from browser.steps import Watch, wait_for_answer
 from playwright.sync_api import Browser, Page, Route, expect
 
 
-def test_the_page_works_under_a_path(browser: Browser, server: str, watch: Watch) -> None:
-    """Its files, samples, questions and the command that it shows."""
+@pytest.fixture
+def behind(browser: Browser, server: str, watch: Watch) -> Iterator[Page]:
+    """A page for which the server lies under /line1/ alone, as a proxy would put it."""
 
     def proxy(route: Route) -> None:
         address = route.request.url
@@ -20,6 +23,13 @@ def test_the_page_works_under_a_path(browser: Browser, server: str, watch: Watch
     page = context.new_page()
     watch.follow(page)
     page.route("**/*", proxy)
+    yield page
+    context.close()
+
+
+def test_the_page_works_under_a_path(behind: Page, server: str) -> None:
+    """Its files, samples, questions and the command that it shows."""
+    page = behind
     page.goto(f"{server}/line1/")
     page.get_by_role("button", name="second.png").click()
     wait_for_answer(page, "second.png")
@@ -32,7 +42,20 @@ def test_the_page_works_under_a_path(browser: Browser, server: str, watch: Watch
     ]
     sample = page.locator("#samples img").first
     assert sample.evaluate("image => image.decode().then(() => image.naturalWidth)") == 320
-    context.close()
+
+
+@pytest.mark.parametrize("spelling", ["docs", "docs/"])
+def test_the_interface_can_be_tried_out_under_a_path(behind: Page, server: str, spelling: str) -> None:
+    """Its scripts, its description, and what it asks."""
+    page = behind
+    page.goto(f"{server}/line1/{spelling}")
+    block = page.locator("[id$='livez_get']").first
+    block.locator(".opblock-summary-control").click()
+    block.get_by_role("button", name="Try it out").click()
+    block.get_by_role("button", name="Execute").click()
+
+    expect(block.locator(".request-url pre")).to_have_text(f"{server}/line1/livez")
+    expect(block.locator(".live-responses-table tbody .response-col_status")).to_contain_text("200")
 
 
 def test_a_page_without_its_scripts_says_so(page: Page, watch: Watch) -> None:
