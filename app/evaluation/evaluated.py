@@ -35,6 +35,20 @@ LEAST_PER_CLASS: Final = 30
 claimed."""
 
 
+def independent_counts(true: Indices, class_count: int, groups: tuple[str, ...] | None) -> Indices:
+    """(K,): pictures of each class, or groups that show it; what accuracy may be claimed from.
+
+    Args:
+        true: (N,) class indices.
+        class_count: K.
+        groups: (N,) names; None where each picture is independent.
+    """
+    if groups is None:
+        return np.bincount(true, minlength=class_count)
+    pairs = np.unique(np.stack([true, group_numbers(groups)]), axis=1)
+    return np.bincount(pairs[0], minlength=class_count)
+
+
 @dataclass(frozen=True, slots=True)
 class ModelFacts:
     """Which model answered, and where."""
@@ -147,10 +161,7 @@ class Evaluated:
     @property
     def scarce(self) -> dict[str, int]:
         """Classes with fewer than 30 pictures, or groups of them; where there is one, no accuracy is claimed."""
-        counts = self.figures.support
-        if (groups := self._group_numbers) is not None:
-            pairs = np.unique(np.stack([self.predictions.true, groups]), axis=1)
-            counts = np.bincount(pairs[0], minlength=len(self.classes))
+        counts = independent_counts(self.predictions.true, len(self.classes), self.groups)
         named = zip(self.classes, counts.tolist(), strict=True)
         return {name: count for name, count in named if count < LEAST_PER_CLASS}
 

@@ -97,10 +97,7 @@ def finetune(
         _say_split(placed, listed.classes, watcher)
         with held(work_folder, _identity(configuration, placed), restart=restart) as work:
             history = train(servable, material, configuration, device=device, work=work, watcher=watcher)
-        measured = {
-            side: measure(servable, pictures, labels, sides[side], side, device, seen_before(placed, side))
-            for side in SIDES[1:]
-        }
+        measured = {side: measure(servable, pictures, labels, placed, side, device) for side in SIDES[1:]}
         servable.to("cpu")
     validation = measured["validation"]
     if validation is None:  # pragma: no cover - the split refuses it
@@ -165,18 +162,26 @@ def measure(
     servable: Servable,
     pictures: Pictures,
     labels: NDArray[np.int64],
-    which: NDArray[np.int64],
+    placed: Sequence[Placed],
     side: Side,
     device: torch.device,
-    copies: int,
 ) -> Measured | None:
     """Logits of one side from the engine that serves; None where the side is empty."""
+    which = _indices(placed, side)
     if not len(which):
         return None
     engine = TorchEngine(servable, str(device), lock=threading.Lock())
     batches = np.array_split(which, -(-len(which) // ENGINE_BATCH))
     logits = np.concatenate([engine.run(pixels).logits for _, pixels in pictures.batches(batches)])
-    return Measured(side, tuple(pictures.files[number] for number in which), labels[which], logits, copies)
+    groups = tuple(group for number in which if (group := placed[number].group) is not None)
+    return Measured(
+        side,
+        tuple(pictures.files[number] for number in which),
+        labels[which],
+        logits,
+        seen_before(placed, side),
+        groups or None,
+    )
 
 
 @contextmanager

@@ -172,6 +172,7 @@ def _subject(trained: Trained, side: Measured, engine: TorchEngine, limits: Limi
         model=None,
         predictions=predictions,
         met=Met(on_earlier_side=side.seen_before),
+        groups=side.groups,
         temperature=trained.temperature,
         labels={name: trained.manifest.labels(name) for name in ("en", *trained.manifest.display)},
         mistakes=gallery(

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.bundles.manifest import Manifest
-from app.evaluation.evaluated import LEAST_PER_CLASS
+from app.evaluation.evaluated import LEAST_PER_CLASS, independent_counts
 from app.evaluation.metrics import Figures, figures
 from app.nets.servable import Servable
 from app.training.configuration import Configuration
@@ -47,6 +47,8 @@ class Measured:
     """(N, K)."""
     seen_before: int = 0
     """Pictures of it that stand on an earlier side too, by their pixels."""
+    groups: tuple[str, ...] | None = None
+    """(N,): pictures of one are right or wrong together; None: `data.group_by` names none."""
 
     @property
     def figures(self) -> Figures:
@@ -66,7 +68,7 @@ class Measured:
 
     @property
     def claims_accuracy(self) -> bool:
-        """Whether every class has the pictures that the report asks for before it speaks of accuracy, all of them new."""
+        """Whether every class has the pictures, or groups, that the report asks for before it speaks of accuracy, all new."""
         return self.why_unclaimed is None
 
     @property
@@ -74,8 +76,10 @@ class Measured:
         """In a few words; None: it is claimed."""
         if self.seen_before:
             return f"{self.seen_before} of its pictures stand on another side too"
-        if int(np.bincount(self.labels, minlength=self.logits.shape[1]).min()) < LEAST_PER_CLASS:
-            return f"fewer than {LEAST_PER_CLASS} pictures of a class"
+        if independent_counts(self.labels, self.logits.shape[1], self.groups).min() < LEAST_PER_CLASS:
+            return (
+                f"fewer than {LEAST_PER_CLASS} {'pictures' if self.groups is None else 'groups'} of a class"
+            )
         return None
 
 
