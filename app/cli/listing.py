@@ -38,7 +38,8 @@ def print_models(settings: Settings, *, as_json: bool) -> bool:
         {"name": name, "version": None, "refused": reason} for name, reason in listing.unreadable.items()
     ]
     if as_json:
-        print(json.dumps({"models": rows, "notes": list(listing.notes)}, ensure_ascii=False, indent=2))  # noqa: T201
+        told = {"models": rows, "fault": listing.fault, "notes": list(listing.notes)}
+        print(json.dumps(told, ensure_ascii=False, indent=2))  # noqa: T201
     else:
         nothing = f"{settings.model_repository}/: " + (
             listing.fault or "no bundle; one lives in <name>/1/ (docs/bundles.md)"
@@ -63,7 +64,7 @@ def _print_models_table(rows: list[dict[str, Any]], notes: tuple[str, ...], noth
                     row["name"],
                     str(row["version"]),
                     row["architecture"],
-                    ", ".join(row["classes"]),
+                    escape(", ".join(row["classes"])),
                     str(row["golden_images"]),
                     row["digest"][:19] + "…",
                 )
