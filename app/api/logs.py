@@ -17,6 +17,21 @@ class JsonLines(JsonFormatter):
     default_msec_format = "%s.%03dZ"
 
 
+class TextLines(logging.Formatter):
+    """For a person at a terminal: what was refused has its code, who asked and the id that the client was told."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's own name
+        """One line, but for our own lists of reasons."""
+        line = super().formatMessage(record)
+        if hasattr(record, "path"):
+            # The client wrote it: a line break in it would be a line of its own, an escape a colour.
+            line = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in line)
+        if getattr(record, "code", None) is None and hasattr(record, "status"):
+            return line  # answered
+        facts = [getattr(record, name) for name in ("code", "client", "id") if getattr(record, name, None)]
+        return f"{line} ({', '.join(facts)})" if facts else line
+
+
 def configure_logging(*, log_format: Literal["json", "text"], level: str) -> None:
     """Send every logger of this process to standard error in one form.
 
@@ -40,7 +55,11 @@ def configure_logging(*, log_format: Literal["json", "text"], level: str) -> Non
                     # uvicorn's own words once more, for a terminal.
                     "reserved_attrs": [*RESERVED_ATTRS, "color_message"],
                 },
-                "text": {"format": "%(asctime)s %(levelname)-7s %(message)s", "datefmt": "%H:%M:%S"},
+                "text": {
+                    "()": TextLines,
+                    "fmt": "%(asctime)s %(levelname)-7s %(message)s",
+                    "datefmt": "%H:%M:%S",
+                },
             },
             "handlers": {
                 "stderr": {
