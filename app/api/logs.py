@@ -26,7 +26,7 @@ class TextLines(logging.Formatter):
         if hasattr(record, "path"):
             # The client wrote it: a line break in it would be a line of its own, an escape a colour.
             line = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in line)
-        if getattr(record, "code", None) is None and hasattr(record, "status"):
+        if getattr(record, "status", 500) < 400:
             return line  # answered
         facts = [getattr(record, name) for name in ("code", "client", "id") if getattr(record, name, None)]
         return f"{line} ({', '.join(facts)})" if facts else line

@@ -30,6 +30,7 @@ ASKED = {"id": "01K", "client": "10.0.0.7", "model": None}
             line("no HTTP request: %s", "TLS", status=400, code="malformed_request", id="01K", client=None),
             "no HTTP request: TLS (malformed_request, 01K)",
         ),
+        (line("%s %s %d", "POST", "/predict", 499, path="/predict", status=499, code=None, **ASKED), "POST /predict 499 (10.0.0.7, 01K)"),
         (line("unexpected error", id="01K"), "unexpected error (01K)"),
         (line("%s %s %d", "GET", "/models", 200, path="/models", status=200, code=None, **ASKED), "GET /models 200"),
         (line("refused %s: %s", "line", "2 problems:\n- one\n- two"), "refused line: 2 problems:\n- one\n- two"),
