@@ -63,6 +63,8 @@ class GoldenTable(Table):
 
     tolerance: Annotated[float, Strict(), Field(allow_inf_nan=False, gt=0, lt=1)] = 0.02
     """Largest accepted difference of any class's probability."""
+    images: Annotated[int, Strict(), Field(ge=1)] | None = None
+    """How many there are; None: nobody counted. Who makes a bundle does, so that their loss is found."""
 
 
 class CalibrationTable(Table):

@@ -127,6 +127,7 @@ def write_manifest(manifest: Manifest) -> str:
         "",
         "[golden]",
         tolerance_line(manifest.golden.tolerance),
+        *images_lines(manifest.golden.images),
     ]
     if manifest.calibration.temperature != 1.0:
         about = "probabilities are softmax(logits / temperature)"
@@ -149,6 +150,15 @@ def write_manifest(manifest: Manifest) -> str:
 def tolerance_line(tolerance: float) -> str:
     """The line of [golden]."""
     return f"tolerance = {toml_value(tolerance)}  # of any class's probability"
+
+
+def images_lines(count: int | None) -> list[str]:
+    """The line of [golden] that counts them; none where nobody did."""
+    return (
+        []
+        if count is None
+        else [f"images = {toml_value(count)}  # so many lie in golden/; fewer do not serve"]
+    )
 
 
 def quantization_lines(table: QuantizationTable) -> list[str]:

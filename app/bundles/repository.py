@@ -14,7 +14,7 @@ from pathlib import Path
 
 from app.bundles.digest import bundle_digest
 from app.bundles.files import file_inside, is_inside, is_there, read_inside, why_not
-from app.bundles.golden import Golden, read_golden
+from app.bundles.golden import GOLDEN_FOLDER, Golden, read_golden
 from app.bundles.manifest import MANIFEST_FILE, MAX_MANIFEST_BYTES, Manifest, parse_manifest
 from app.bundles.problems import listed, shortened
 from app.domain import Geometry, ModelIdentity, NetworkSpec
@@ -200,23 +200,36 @@ def load_bundle(folder: Path, *, name: str, version: int) -> Bundle:
         data = read_inside(folder, MANIFEST_FILE, max_bytes=MAX_MANIFEST_BYTES)
         manifest = parse_manifest(data)
         weights = _weights(folder, manifest.weights)
+        golden = read_golden(
+            folder,
+            manifest.classes,
+            weights=weights,
+            preprocess=manifest.preprocess.facts(),
+        )
+        _refuse_lost(manifest, golden)
         return Bundle(
             name=name,
             version=version,
             folder=folder,
             manifest=manifest,
             digest=bundle_digest(data, weights),
-            golden=read_golden(
-                folder,
-                manifest.classes,
-                weights=weights,
-                preprocess=manifest.preprocess.facts(),
-            ),
+            golden=golden,
         )
     except BundleRefused as error:
         raise type(error)(f"{name}/{version}: {error.message}") from error
     except OSError as error:
         raise ManifestInvalid(f"{name}/{version}: the folder cannot be read: {why_not(error)}") from error
+
+
+def _refuse_lost(manifest: Manifest, golden: Golden | None) -> None:
+    """A bundle that was copied without its golden images would load, and nothing would prove it."""
+    counted = manifest.golden.images
+    there = 0 if golden is None else len(golden.images)
+    if counted not in {None, there}:
+        raise ManifestInvalid(
+            f"golden images: `images` of [golden] says {counted}, and {there or 'none'} lie in `{GOLDEN_FOLDER}`: copy the whole "
+            "bundle again; where they were taken out or added on purpose, change that line too"
+        )
 
 
 def _weights(folder: Path, name: str) -> Path:

@@ -32,7 +32,7 @@ def write_bundle(
 
     Args:
         folder: <name>/<version>/, which must not exist.
-        manifest: as values, or as a text that keeps its own comments.
+        manifest: as values, which then count the golden images, or as a text that keeps its own comments.
         write_weights: called once with the path of the file that it must make.
         pictures: golden images; none, and the bundle has no self-test.
         made_with: versions of what recorded the golden logits.
@@ -42,7 +42,7 @@ def write_bundle(
         ManifestInvalid: the manifest, the weights' file or the golden images are not in order.
     """
     name, version = place_of(folder)
-    text = write_manifest(manifest) if isinstance(manifest, Manifest) else manifest
+    text = write_manifest(_counted(manifest, pictures)) if isinstance(manifest, Manifest) else manifest
     checked = parse_manifest(text.encode())
     _refuse_existing(folder, name, version)
 
@@ -82,6 +82,11 @@ def write_bundle(
         raise
     to_disk(folder.parent)
     return load_bundle(folder, name=name, version=version)
+
+
+def _counted(manifest: Manifest, pictures: Sequence[GoldenPicture]) -> Manifest:
+    golden = manifest.golden.model_copy(update={"images": len(pictures) or None})
+    return manifest.model_copy(update={"golden": golden})
 
 
 def _refuse_existing(folder: Path, name: str, version: int) -> None:

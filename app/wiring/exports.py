@@ -244,10 +244,11 @@ def _refuse_beyond(bounds: Bounds, compared: Compared) -> None:
 
 def _write_version(made: Path, bundle: Bundle, table: QuantizationTable, bounds: Bounds) -> None:
     golden = bundle.golden
+    tolerance = max(bundle.manifest.golden.tolerance, bounds.largest_drift)
     text = read_inside(bundle.folder, MANIFEST_FILE, max_bytes=MAX_MANIFEST_BYTES).decode("utf-8-sig")
     write_bundle(
         made,
-        manifest=with_quantization(text, table, max(bundle.manifest.golden.tolerance, bounds.largest_drift)),
+        manifest=with_quantization(text, table, tolerance, None if golden is None else len(golden.images)),
         write_weights=lambda path: shutil.copyfile(bundle.weights_path, path),
         pictures=[
             GoldenPicture(image.file, golden.read(image), image.logits, image.class_name)

@@ -1,10 +1,11 @@
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from app.bundles.golden import GoldenPicture
-from app.bundles.manifest import parse_manifest
+from app.bundles.golden import GoldenPicture, write_golden
+from app.bundles.manifest import Manifest, parse_manifest
 from app.bundles.repository import open_bundle, scan
 from app.bundles.writer import write_bundle
 from app.errors import BundleRefused, ManifestInvalid
@@ -15,6 +16,10 @@ PICTURE = GoldenPicture("a.png", b"a", np.float32([1, 2, 3]), "female")
 
 def write_weights(path: Path) -> None:
     path.write_bytes(b"numbers")
+
+
+def counting(manifest: Manifest, images: int) -> Manifest:
+    return manifest.model_copy(update={"golden": manifest.golden.model_copy(update={"images": images})})
 
 
 def left_in(root: Path) -> list[str]:
@@ -33,7 +38,7 @@ def test_what_was_written_is_what_is_read(tmp_path: Path) -> None:
     )
 
     assert written == open_bundle(folder)
-    assert written.manifest == parse_manifest(CARCASS.encode())
+    assert written.manifest == counting(parse_manifest(CARCASS.encode()), 1)
     assert written.golden is not None
     assert written.golden.made_with == {"torch": "2.10.0"}
     assert left_in(folder) == [
@@ -44,6 +49,32 @@ def test_what_was_written_is_what_is_read(tmp_path: Path) -> None:
         "weights.safetensors",
     ]
     assert scan(tmp_path / "models").notes == ()
+
+
+def test_a_bundle_that_lost_golden_images_is_refused(tmp_path: Path) -> None:
+    """It would load, serve and be proved by nothing. Who takes them out on purpose says so in the manifest."""
+    manifest, folder = parse_manifest(CARCASS.encode()), tmp_path / "pig-sex" / "1"
+    pictures = [PICTURE, GoldenPicture("b.png", b"b", np.float32([3, 2, 1]))]
+    write_bundle(folder, manifest=manifest, write_weights=write_weights, pictures=pictures)
+
+    shutil.rmtree(folder / "golden")
+    with pytest.raises(ManifestInvalid, match="says 2, and none lie in `golden`: copy the whole bundle"):
+        open_bundle(folder)
+    write_golden(folder, classes=manifest.classes, made_with={}, pictures=[PICTURE])
+    with pytest.raises(ManifestInvalid, match="says 2, and 1 lie in `golden`"):
+        open_bundle(folder)
+    text = (folder / "model.toml").read_text()
+    (folder / "model.toml").write_text(text.replace("\nimages = 2", "\n"))
+    assert open_bundle(folder).golden is not None
+
+
+def test_the_count_is_that_of_the_pictures_whatever_the_values_said(tmp_path: Path) -> None:
+    """A manifest is often taken over from another bundle."""
+    manifest = counting(parse_manifest(CARCASS.encode()), 9)
+
+    bundle = write_bundle(tmp_path / "pig-sex" / "1", manifest=manifest, write_weights=write_weights)
+
+    assert bundle.manifest.golden.images is None
 
 
 def test_a_text_keeps_its_own_comments(tmp_path: Path) -> None:

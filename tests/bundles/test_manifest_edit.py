@@ -14,14 +14,16 @@ MISLEADING = TORCHVISION.replace("classes", 'description = """\n[golden]\n[quant
 
 
 @pytest.mark.parametrize("text", [TORCHVISION, CARCASS, DOTTED, MISLEADING])
-@pytest.mark.parametrize("tolerance", [0.01, 0.02, 0.1])
-def test_it_parses_to_what_was_asked_and_to_nothing_else(text: str, tolerance: float) -> None:
+@pytest.mark.parametrize(("tolerance", "images"), [(0.01, None), (0.02, 3), (0.02, None), (0.1, 9)])
+def test_it_parses_to_what_was_asked_and_to_nothing_else(
+    text: str, tolerance: float, images: int | None
+) -> None:
     before = parse_manifest(text.encode())
 
-    once = with_quantization(text, OTHER, 0.3)
-    after = parse_manifest(with_quantization(once, TABLE, tolerance).encode())
+    once = with_quantization(text, OTHER, 0.3, 4)
+    after = parse_manifest(with_quantization(once, TABLE, tolerance, images).encode())
 
-    update = {"golden": GoldenTable(tolerance=tolerance), "quantization": TABLE}
+    update = {"golden": GoldenTable(tolerance=tolerance, images=images), "quantization": TABLE}
     assert after == before.model_copy(update=update)
 
 
@@ -30,13 +32,17 @@ def test_comments_stay() -> None:
         "[golden]", "# measured in May\n[golden]  # strict\n# because the gate is strict", 1
     )
 
-    edited = with_quantization(text, TABLE, 0.1)
+    edited = with_quantization(with_quantization(text, OTHER, 0.01, 4), TABLE, 0.1, 9)
 
     assert "# in the order of the head's outputs" in edited
     assert "# measured in May" in edited
     assert "# because the gate is strict" in edited
     assert "tolerance = 0.1  # of any class's probability; 0.01 before it was quantised" in edited
     assert edited.count("tolerance =") == 1
+    assert [line for line in edited.splitlines() if line.startswith("images")] == [
+        "images = 9  # so many lie in golden/; fewer do not serve",
+        "images = 60  # pictures that it was calibrated and compared on",
+    ]
 
 
 def test_a_quantised_manifest_is_written_for_people_as_well() -> None:
