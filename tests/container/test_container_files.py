@@ -29,6 +29,13 @@ def test_settings_file_cannot_move_the_server_away_from_its_door() -> None:
     assert SERVICE["environment"]["LINESIDE_HOST"] == "0.0.0.0"  # noqa: S104 - inside
 
 
+def test_device_of_the_gpu_container_is_chosen_where_its_address_is() -> None:
+    """It beats settings.env, so it must not be a fixed word: a second GPU would ask for another compose file."""
+    text = (ROOT / "docker-compose.gpu.yml").read_text("utf-8")
+
+    assert yaml.safe_load(text)["services"]["lineside"]["environment"]["LINESIDE_DEVICE"] == "${DEVICE:-cuda}"
+
+
 def test_container_keeps_a_bounded_log() -> None:
     """The disk of a box that nobody visits."""
     assert set(SERVICE["logging"]["options"]) == {"max-size", "max-file"}
