@@ -45,26 +45,30 @@ class LinesideClient {
                 waitMs = 0;
                 continue;
             }
-            if (reply.statusCode() == 200) return field(reply.body(), "class") + " " + field(reply.body(), "probability");
-            problem = field(reply.body(), "code") + ": " + field(reply.body(), "detail");
+            String body = reply.body(); // perhaps not Lineside's, but of a gateway before it with words of its own
+            String answer = field(body, "class", "");
+            if (reply.statusCode() == 200 && !answer.isEmpty()) return answer + " " + field(body, "probability", "?");
+            problem = field(body, "code", "" + reply.statusCode()) + ": " + field(body, "detail", "not an answer of Lineside");
             if (reply.statusCode() != 503) break; // only want of room passes by itself
-            waitMs = 1000 * reply.headers().firstValueAsLong("Retry-After").orElse(1);
+            String retryAfter = reply.headers().firstValue("Retry-After").orElse("");
+            waitMs = retryAfter.matches("\\d{1,6}") ? 1000 * Long.parseLong(retryAfter) : 1000;
         }
         return "decide by hand (" + problem + ")";
     }
 
     /** The first of this name; the JDK reads no JSON, your program's library does it better. */
-    static String field(String json, String name) {
+    static String field(String json, String name, String otherwise) {
         var found = Pattern.compile('"' + name + "\"\\s*:\\s*(?:\"((?:[^\"\\\\]|\\\\.)*)\"|([-+.\\deE]+))").matcher(json);
-        if (!found.find()) return "?";
+        if (!found.find()) return otherwise;
         return found.group(1) != null ? found.group(1) : found.group(2);
     }
 
     public static void main(String[] arguments) throws Exception {
+        String address = arguments[0].replaceAll("/+$", "");
         long pitchMs = Math.round(1000 * Double.parseDouble(arguments[1]));
         for (int index = 2; index < arguments.length; index++) {
             byte[] picture = Files.readAllBytes(Path.of(arguments[index]));
-            System.out.println(arguments[index] + ": " + ask(arguments[0], picture, pitchMs));
+            System.out.println(arguments[index] + ": " + ask(address, picture, pitchMs));
         }
     }
 }

@@ -16,8 +16,11 @@ SLACK_S = 0.3  # for the network: the server's deadline ends so much before ours
 LEAST_S = 0.2  # with less than this left, asking once more is in vain
 
 
-def ask(connection: http.client.HTTPConnection, picture: bytes, pitch_s: float) -> dict:
-    """The prediction; raises TimeoutError with the reason where there is none, within the pitch."""
+def ask(connection: http.client.HTTPConnection, picture: bytes, pitch_s: float, path: str = "") -> dict:
+    """The prediction; raises TimeoutError with the reason where there is none, within the pitch.
+
+    `path` stands before /predict, where a proxy has put Lineside under one.
+    """
     ends = time.monotonic() + pitch_s
     problem, wait_s = "no time", 0.0
     for _attempt in range(2):
@@ -29,32 +32,44 @@ def ask(connection: http.client.HTTPConnection, picture: bytes, pitch_s: float) 
         if connection.sock is not None:  # kept from the picture before
             connection.sock.settimeout(connection.timeout)
         try:
-            connection.request("POST", f"/predict?deadline_ms={left_s * 1000:.0f}", picture)
+            connection.request("POST", f"{path}/predict?deadline_ms={left_s * 1000:.0f}", picture)
             reply = connection.getresponse()
-            body = json.loads(reply.read())
+            body = told(reply.read())
         except TimeoutError:
             connection.close()  # the late answer must not become that of the next picture
             problem = "no answer"
             break
-        except (http.client.HTTPException, OSError, ValueError) as error:
+        except (http.client.HTTPException, OSError) as error:
             connection.close()  # a kept one that was closed meanwhile, perhaps: a new one, at once
             problem, wait_s = repr(error), 0.0
             continue
-        if reply.status == 200:
+        if reply.status == 200 and "class" in body:
             return body
-        problem = f"{body['code']}: {body['detail']}"
+        problem = f"{body.get('code', reply.status)}: {body.get('detail', 'not an answer of Lineside')}"
         if reply.status != 503:  # only want of room passes by itself
             break
-        wait_s = float(reply.headers.get("Retry-After", 1))
+        retry_after = reply.headers.get("Retry-After", "")
+        wait_s = float(retry_after) if retry_after.isdecimal() else 1.0
     raise TimeoutError(problem)
+
+
+def told(data: bytes) -> dict:
+    """What Lineside said; nothing where it was not Lineside, but a gateway before it with words of its own."""
+    try:
+        body = json.loads(data)
+    except ValueError:
+        return {}
+    return body if isinstance(body, dict) else {}
 
 
 def main(address: str, pitch_s: str, *photographs: str) -> None:
     """A line for each."""
-    connection = http.client.HTTPConnection(urlsplit(address).netloc)
+    server = urlsplit(address)
+    kind = http.client.HTTPSConnection if server.scheme == "https" else http.client.HTTPConnection
+    connection = kind(server.netloc)
     for photograph in photographs:
         try:
-            answer = ask(connection, Path(photograph).read_bytes(), float(pitch_s))
+            answer = ask(connection, Path(photograph).read_bytes(), float(pitch_s), server.path.rstrip("/"))
         except TimeoutError as reason:
             print(f"{photograph}: decide by hand ({reason})")
         else:

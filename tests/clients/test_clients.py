@@ -4,7 +4,7 @@ import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -93,8 +93,16 @@ REFUSAL = b'{"code": "queue_full", "detail": "full"}'
 
 
 @contextmanager
-def answering(*statuses: int, hangs_up: bool = False) -> Iterator[tuple[str, list[int]]]:
-    """A server that answers with these in turn; its address, and the client's port of each request."""
+def answering(
+    *statuses: int, hangs_up: bool = False, refusals: Sequence[tuple[bytes, str]] = ((REFUSAL, "1"),)
+) -> Iterator[tuple[str, list[int]]]:
+    """A server under /line that answers with these in turn; its address, and the client's port of each request.
+
+    Args:
+        statuses: 200 gives an answer, the others a refusal.
+        hangs_up: after each of them.
+        refusals: body and Retry-After, in turn as well.
+    """
     ports: list[int] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -102,12 +110,13 @@ def answering(*statuses: int, hangs_up: bool = False) -> Iterator[tuple[str, lis
 
         def do_POST(self) -> None:
             self.rfile.read(int(self.headers["Content-Length"]))
-            status = statuses[len(ports)]
+            status = statuses[len(ports)] if self.path.startswith("/line/predict?") else 404
+            body, retry_after = refusals[len(ports) % len(refusals)]
             ports.append(self.client_address[1])
-            body = ANSWER if status == 200 else REFUSAL
+            body = ANSWER if status == 200 and body is REFUSAL else body
             self.send_response(status)
             self.send_header("Content-Length", str(len(body)))
-            self.send_header("Retry-After", "1")
+            self.send_header("Retry-After", retry_after)
             self.end_headers()
             self.wfile.write(body)
             self.close_connection = hangs_up
@@ -118,7 +127,7 @@ def answering(*statuses: int, hangs_up: bool = False) -> Iterator[tuple[str, lis
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as fake:
         threading.Thread(target=fake.serve_forever).start()
         try:
-            yield f"http://127.0.0.1:{fake.server_port}", ports
+            yield f"http://127.0.0.1:{fake.server_port}/line/", ports
         finally:
             fake.shutdown()
 
@@ -137,6 +146,19 @@ def test_connection_that_was_closed_meanwhile_costs_no_answer(ask: Ask, photogra
         assert [said.split()[0] for said in ask(url, photograph, photograph)] == ["boar", "boar"]
 
     assert len(ports) == 2
+
+
+def test_gateway_that_answers_in_words_of_its_own_ends_no_line(ask: Ask, photograph: Path) -> None:
+    """Its errors are no problem documents, its Retry-After is a day, its page for people is no answer."""
+    page, day = b"<h1>login</h1>", "Wed, 21 Oct 2026 07:28:00 GMT"
+    refusals = [(b'{"message": "down"}', "1"), (b"[]", "1"), (page, "1"), (page, day), (REFUSAL, "1")]
+    with answering(502, 502, 200, 503, 200, refusals=refusals) as (url, _):
+        said = ask(url, *[photograph] * 4)
+
+    assert [one.partition(":")[0] for one in said[:3]] == [
+        f"decide by hand ({status}" for status in (502, 502, 200)
+    ]
+    assert said[3].split()[0] == "boar"
 
 
 def test_full_server_is_left_alone_where_the_pitch_ends_before(ask: Ask, photograph: Path) -> None:
