@@ -43,15 +43,21 @@ def write(file: Path, results: Row) -> None:
 
 def write_page() -> None:
     """README.md and its plots."""
-    parts = [HEAD]
-    for pattern, section, draw in SECTIONS:
-        for file in sorted(RESULTS.glob(pattern)):
-            results = json.loads(file.read_text("utf-8"))
-            plot = file.with_suffix(".svg")
+    for pattern, _, draw in SECTIONS:
+        for file in RESULTS.glob(pattern):
             if draw is not None:
-                draw(results, plot)
-            parts.append(section({**results, "plot": f"results/{plot.name}"}))
-    (HERE / "README.md").write_text("\n".join(parts), "utf-8")
+                draw(json.loads(file.read_text("utf-8")), file.with_suffix(".svg"))
+    (HERE / "README.md").write_text(page_text(), "utf-8")
+
+
+def page_text() -> str:
+    """README.md, of all the results that are there."""
+    parts = [HEAD]
+    for pattern, section, _ in SECTIONS:
+        for file in sorted(RESULTS.glob(pattern)):
+            plot = file.with_suffix(".svg").name
+            parts.append(section({**json.loads(file.read_text("utf-8")), "plot": f"results/{plot}"}))
+    return "\n".join(parts)
 
 
 def _rounded(value: object) -> object:
