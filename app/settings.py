@@ -195,13 +195,16 @@ def load_settings(**overrides: Any) -> Settings:
     try:
         return Settings(**{name: value for name, value in overrides.items() if value is not None})
     except ValidationError as error:
-        lines = [
-            (f"{PREFIX}{'.'.join(map(str, e['loc'])).upper()}: " if e["loc"] else "")
-            + e["msg"].removeprefix("Value error, ")
-            for e in error.errors()
-        ]
+        lines = [_place(*e["loc"]) + e["msg"].removeprefix("Value error, ") for e in error.errors()]
         raise SettingsInvalid("; ".join(lines)) from error
     except SettingsError as error:
         # Its message names the field; lists and tables are written as JSON.
         name = str(error).partition('"')[2].partition('"')[0]
-        raise SettingsInvalid(f"{PREFIX}{name.upper()}: not valid JSON") from error
+        raise SettingsInvalid(
+            f'{_place(name)}not valid JSON; a list is written as [1, 2, 4], a table as {{"pig-sex": 1}}'
+        ) from error
+
+
+def _place(name: str | int = "", *inside: str | int) -> str:
+    """Before what is wrong: the variable, then what stands in it as it is written."""
+    return f"{'.'.join([PREFIX + str(name).upper(), *map(str, inside)])}: " if name else ""

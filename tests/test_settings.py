@@ -43,6 +43,8 @@ def test_unknown_variable_is_refused_with_the_nearest_known_ones(
         ("DEFAULT_DEADLINE_MS", "90000", "^LINESIDE_DEFAULT_DEADLINE_MS is above LINESIDE_MAX_DEADLINE_MS"),
         ("MAX_BODY_MIB", "5000", "^LINESIDE_MAX_BODY_MIB is above LINESIDE_MAX_REQUEST_MIB"),
         ("DEFAULT_VERSIONS", "{'a': 1}", "DEFAULT_VERSIONS"),
+        ("DEFAULT_VERSIONS", '{"pig-sex": 0}', "^LINESIDE_DEFAULT_VERSIONS.pig-sex: "),
+        ("BATCH_SIZES", "1,2,4", r"^LINESIDE_BATCH_SIZES: .* a list is written as \[1, 2, 4\]"),
     ],
 )
 def test_bad_value_is_refused_by_name(
