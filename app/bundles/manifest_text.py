@@ -157,7 +157,7 @@ def images_lines(count: int | None) -> list[str]:
     return (
         []
         if count is None
-        else [f"images = {toml_value(count)}  # so many lie in golden/; fewer do not serve"]
+        else [f"images = {toml_value(count)}  # so many lie in golden/, or it does not serve"]
     )
 
 

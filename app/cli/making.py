@@ -50,7 +50,7 @@ def quantize(
         float, typer.Option(help="Largest accepted difference of any probability", min=0.0001, max=0.9999)
     ] = 0.1,
     calibration_images: Annotated[
-        int, typer.Option(help="At most so many calibrate, and as many others compare", min=5, max=10_000)
+        int, typer.Option(help="At most so many calibrate, and as many others compare", min=10, max=10_000)
     ] = 300,
     models: Repository = None,
     as_json: AsJson = False,

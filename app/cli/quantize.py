@@ -116,7 +116,7 @@ def _taken(settings: Settings, bundle: Bundle, options: QuantizeOptions) -> Take
     # A room is mostly a class; either way both halves then hold pictures of each.
     items = [LabelledItem(path, rooms[path.parent]) for path in paths]
     chosen = sorted(
-        spread(items, max(LEAST_PICTURES, 2 * options.calibration_images)),
+        spread(items, 2 * options.calibration_images),
         key=lambda item: (item.class_index, item.path),
     )
     read = partial(

@@ -40,7 +40,7 @@ def test_comments_stay() -> None:
     assert "tolerance = 0.1  # of any class's probability; 0.01 before it was quantised" in edited
     assert edited.count("tolerance =") == 1
     assert [line for line in edited.splitlines() if line.startswith("images")] == [
-        "images = 9  # so many lie in golden/; fewer do not serve",
+        "images = 9  # so many lie in golden/, or it does not serve",
         "images = 60  # pictures that it was calibrated and compared on",
     ]
 

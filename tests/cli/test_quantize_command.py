@@ -213,6 +213,16 @@ def test_a_version_that_is_not_whole_is_refused_with_the_reason(
     assert words in report["reason"]
 
 
+def test_fewer_than_ten_to_calibrate_with_are_refused(made: Made) -> None:
+    """Of eight, sixteen pictures calibrated and were compared as well, however many others lay beside them."""
+    asked = ["carcass-demo", "--models", str(made.models), "--images", str(made.pictures)]
+
+    ended = run.invoke(app, ["quantize", *asked, "--calibration-images", "9"])
+
+    assert ended.exit_code == 2
+    assert "--calibration-images" in ended.output
+
+
 def test_beyond_the_bounds_it_is_refused_with_the_figures_and_nothing_is_left(
     made: Made, tmp_path: Path
 ) -> None:
