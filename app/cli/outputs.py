@@ -3,7 +3,7 @@
 (path, data), ... -> [links followed] -> hidden files beside their places -> the places; devices and pipes are written into
 
 A file that is moved to a name replaces what has it, so that a link would lose its file and `/dev/null` would be none any
-more. Files inside a bundle keep to stricter rules: app.bundles.files.
+more. It takes over who may read it. Files inside a bundle keep to stricter rules: app.bundles.files.
 """
 
 import errno
@@ -73,6 +73,8 @@ def write_outputs(*files: tuple[Path, bytes], replaces: bool = True) -> None:
             if not is_stream(path):
                 with _refusing(path):
                     whole[path] = write_beside(place_of(path), data)
+                    if mode := _mode(path):  # a report that was for its owner's eyes alone stays so
+                        whole[path].chmod(stat.S_IMODE(mode))
         for path, hidden in whole.items():
             with _refusing(path):
                 if replaces:

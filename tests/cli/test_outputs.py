@@ -44,6 +44,17 @@ def test_link_stays_and_its_file_is_written(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["broken.svg", "link.env", "other"]
 
 
+def test_file_that_is_replaced_keeps_who_may_read_it_and_may_have_a_long_name(tmp_path: Path) -> None:
+    """Photographs of people's animals, for instance. The hidden file beside has the longest names cut."""
+    report = tmp_path / ("보" * 83 + ".html")
+    report.write_text("mine")
+    report.chmod(0o600)
+
+    write_outputs((report, b"ours"))
+
+    assert (stat.S_IMODE(report.stat().st_mode), report.read_bytes()) == (0o600, b"ours")
+
+
 def test_device_is_written_into_also_through_a_link_and_without_force(tmp_path: Path) -> None:
     with terminal() as (device, screen):
         link = tmp_path / "link"
