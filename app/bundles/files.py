@@ -85,9 +85,9 @@ def read_inside(folder: Path, name: str, *, max_bytes: int) -> bytes:
 
 def hidden_sibling(path: Path) -> Path:
     """A new name beside the path that a scan of the repository passes over; not too long where the path's own is not."""
-    return path.with_name(
-        f".{path.name[:56]}.writing-{uuid4().hex[:8]}"
-    )  # 255 bytes at most, and letters have up to 4
+    # A name has 255 bytes at most, 18 are added here, and a letter takes up to four.
+    name = path.name if len(os.fsencode(path.name)) <= 237 else path.name[:56]
+    return path.with_name(f".{name}.writing-{uuid4().hex[:8]}")
 
 
 def write_beside(path: Path, data: bytes) -> Path:
