@@ -19,6 +19,10 @@ def bundle_folder(given: str, repository: Path) -> Path:
             return path.absolute()
         if path.is_dir() and (versions := _versions(path)):
             return (path / str(max(versions))).absolute()
+        model, version = path.parent, path.name
+        if VERSION.fullmatch(version) and model.is_dir() and (versions := _versions(model)):
+            there = ", ".join(map(str, sorted(versions)))
+            raise UnknownModel(f"{given}: {model.absolute().name} has no version {version}; it has {there}")
     listing = scan(repository)
     if given in listing.unreadable:
         raise UnknownModel(listing.unreadable[given])

@@ -56,9 +56,7 @@ def _print_models_table(rows: list[dict[str, Any]], notes: tuple[str, ...], noth
         table = Table("model", "version", "architecture", "classes", "golden", "digest")
         for row in rows:
             if "refused" in row:
-                table.add_row(
-                    row["name"], str(row["version"] or "?"), f"[red]refused: {escape(row['refused'])}[/]"
-                )
+                table.add_row(row["name"], str(row["version"] or "?"), "[red]refused[/]")
             else:
                 table.add_row(
                     row["name"],
@@ -69,6 +67,11 @@ def _print_models_table(rows: list[dict[str, Any]], notes: tuple[str, ...], noth
                     row["digest"][:19] + "…",
                 )
         console.print(table)
+    for row in rows:
+        if "refused" in row:  # below, in whole lines: reasons are sentences, and a column is narrow
+            place = f"{row['name']}/{row['version'] or '?'}"
+            reason = escape(row["refused"].removeprefix(f"{place}: "))
+            console.print(f"[red]refused[/] {place}: {reason}", soft_wrap=True)
     for note in notes:
         console.print(f"note: {escape(note)}")
 
