@@ -28,7 +28,13 @@ def ending_in_order() -> Iterator[None]:
         SystemExit: then.
     """
     # What was half made is taken away. Commands that end otherwise, such as serve, say so themselves.
-    signal.signal(signal.SIGTERM, _terminated)
+    terminated_by: list[int] = []
+
+    def terminated(number: int, _frame: object) -> None:
+        terminated_by.append(number)
+        sys.exit(128 + number)
+
+    signal.signal(signal.SIGTERM, terminated)
     try:
         yield
     except LinesideError as error:
@@ -41,15 +47,15 @@ def ending_in_order() -> Iterator[None]:
         if (error.name or "").partition(".")[0] not in NEEDS_TORCH:
             raise
         _end(f"this needs {error.name}, which is not installed here: pip install 'lineside[torch]'")
+    finally:
+        # What it came amid may have made another error of it: safetensors calls the file damaged.
+        if terminated_by:
+            sys.exit(128 + terminated_by[0])
 
 
 def systems_words(error: OSError) -> str:
     """What the system refused, and about which file."""
     return f"{error.strerror}: {error.filename}" if error.filename else str(error)
-
-
-def _terminated(number: int, _frame: object) -> None:
-    sys.exit(128 + number)
 
 
 def _end(message: str) -> None:
