@@ -14,12 +14,12 @@ from functools import partial
 
 import numpy as np
 
-from app.bundles.exported import EXPORTED_FOLDER, Exported, bundle_form
+from app.bundles.exported import EXPORTED_FOLDER, Exported, bundle_form, network_key
 from app.bundles.repository import Bundle
 from app.engines.base import Engine, ProbingEngine
 from app.engines.beside import EngineWithProber
 from app.engines.openvino_engine import OpenVinoEngine
-from app.errors import ExportFailed, SelfTestFailed
+from app.errors import ExportFailed, NotReady, SelfTestFailed
 from app.wiring.forms import float32_form, torch_is_installed
 from app.wiring.machine import Machine
 
@@ -150,8 +150,16 @@ def _openvino(bundle: Bundle, machine: Machine, form: Exported, precision: str) 
     built = built_on_openvino(form, machine, precision)
     if machine.layer_maps == "off" or not torch_is_installed():
         return built
+    key = network_key(bundle)
 
     def prober() -> ProbingEngine:
+        # Minutes or days later: of other weights, maps would explain a prediction that is not theirs.
+        if network_key(bundle) != key:
+            raise NotReady(
+                f"the weights of {bundle.name} version {bundle.version} were changed on the disk since the server loaded them, so "
+                "nothing can be said of layers, gradients or the whole picture: restart the server, or put the old ones back",
+                retry_after_s=30.0,
+            )
         log.info("loading torch for the layers of %s version %d", bundle.name, bundle.version)
         built = _torch(bundle, machine).engine
         assert isinstance(built, ProbingEngine)  # noqa: S101 - torch's is one

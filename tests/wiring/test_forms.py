@@ -9,8 +9,9 @@ import pytest
 from support.wired import bundle_in, machine, proved
 
 from app.bundles.exported import read_exported
+from app.engines.base import ProbingEngine
 from app.engines.openvino_engine import OpenVinoEngine, cpu_computes_bfloat16
-from app.errors import ExportFailed, SettingsInvalid
+from app.errors import ExportFailed, NotReady, SettingsInvalid
 from app.exporting.export import export_bundle
 from app.settings import Settings
 from app.wiring import Machine, prove
@@ -158,3 +159,22 @@ def test_layer_maps_come_from_torch_unless_they_are_off(tmp_path: Path) -> None:
         found.engine.close()
 
     assert prepared == {"on_demand": False, "at_start": True, "off": None}
+
+
+def test_layers_of_other_weights_than_those_that_predict_are_not_shown(tmp_path: Path) -> None:
+    """Torch is loaded when somebody first asks; by then a new model may lie in the bundle's place."""
+    bundle, other = bundle_in(tmp_path), bundle_in(tmp_path / "other", seed=1)
+    engine = prove(
+        bundle.folder, machine=machine(tmp_path / "cache"), batch_sizes=(1,), max_pixels=10**7
+    ).engine
+    assert isinstance(engine, ProbingEngine)
+    old = bundle.weights_path.read_bytes()
+    bundle.weights_path.write_bytes(other.weights_path.read_bytes())
+
+    with pytest.raises(NotReady, match="changed on the disk since"):
+        engine.prepare()
+    bundle.weights_path.write_bytes(old)
+    engine.prepare()
+
+    assert engine.is_prepared
+    engine.close()
