@@ -19,6 +19,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.problems import INTERNAL_DETAIL, problem, problem_from
 from app.api.request_ids import id_among
+from app.api.unreadable import CODE as UNREADABLE_CODE
+from app.api.unreadable import STATUS as UNREADABLE_STATUS
 from app.domain import Prediction, Timings
 from app.errors import LinesideError, ShuttingDown
 from app.metrics import Metrics
@@ -31,8 +33,12 @@ CLIENT_LEFT = 499
 """Logged and counted where the client left before its answer; never sent."""
 LET_IN = "let_in"
 """In a scope's state, a `LetIn`: the gate let it in."""
+UNREADABLE = "unreadable"
+"""In a scope's state, an id: the client was told under it that the rest of its body cannot be read, and nothing more."""
 IS_STOPPING = "is_stopping"
 """In a scope's state, a function: whether the server shuts down, and cancels what is not done in time."""
+SAID = "lineside.method"
+"""In a scope, the method as the client said it, where another one is meant."""
 QUIET_ROUTES = frozenset({"/livez", "/readyz", "/metrics"})
 """Asked every few seconds by machines; logged only when they fail."""
 
@@ -184,6 +190,8 @@ async def give_up(context: RequestContext, scope: Scope, receive: Receive, send:
 
 def record(metrics: Metrics, scope: Scope, context: RequestContext) -> None:
     """Count and log a request whose response is out."""
+    if (told := scope.get("state", {}).get(UNREADABLE)) is not None:
+        context.id, context.status, context.code = told, UNREADABLE_STATUS, UNREADABLE_CODE
     route = context.route or getattr(scope.get("route"), "path", "")
     metrics.count_request(route=route, model=context.model, status=context.status)
     if context.code is not None:
@@ -192,15 +200,15 @@ def record(metrics: Metrics, scope: Scope, context: RequestContext) -> None:
         metrics.time_stages(context.timings)
     if route in QUIET_ROUTES and context.status < 400:
         return
-    client = scope.get("client")
+    client, method = scope.get("client"), scope.get(SAID, scope["method"])
     access_log.info(
         "%s %s %d",
-        scope["method"],
+        method,
         scope["path"],
         context.status,
         extra={
             "id": context.id,
-            "method": scope["method"],
+            "method": method,
             "path": scope["path"],
             "status": context.status,
             "code": context.code,

@@ -19,7 +19,7 @@ from app.api.heads import Head
 from app.api.problems import MEDIA_TYPE, STATUS_BY_CODE, document, retry_after
 from app.api.request_ids import Succession, new_id, request_id
 from app.api.sparingly import Sparingly
-from app.api.unreadable import CODE, STATUS, answer, meaning_of
+from app.api.unreadable import CODE, STATUS, answer
 from app.errors import LinesideError, QueueFull, Unavailable
 from app.metrics import Metrics
 from app.serving.admission import Admission
@@ -160,14 +160,14 @@ class Gate:
 
         self._starts.add(start_and_forget)
 
-    def unreadable(self, beginning: bytes, client: Callable[[], tuple[str, int] | None]) -> bytes:
+    def unreadable(self, detail: str, client: Callable[[], tuple[str, int] | None]) -> bytes:
         """What is written, as the last, to a connection that asks nothing that can be read; counted and logged.
 
         Args:
-            beginning: what came of it, or at least its first bytes.
+            detail: what is wrong with it.
             client: its address.
         """
-        given, detail = new_id(), meaning_of(beginning)
+        given = new_id()
         self._metrics.count_request(route="", model="", status=STATUS)
         self._metrics.count_refusal(CODE)
         if self._unreadable_lines.allow():

@@ -10,7 +10,7 @@ public interface: the lock holds its version, and tests/api/test_gated_protocol.
 
 import asyncio
 import time
-from typing import Any
+from typing import Any, Final
 
 from uvicorn.config import Config
 from uvicorn.protocols.http.flow_control import FlowControl
@@ -18,12 +18,17 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.utils import get_remote_addr
 from uvicorn.server import ServerState
 
-from app.api.context import LET_IN, LetIn
+from app.api.context import LET_IN, UNREADABLE, LetIn
 from app.api.gate import Gate, Refusal
 from app.api.heads import Head, end_of_head, head_of_post, made_readable
 from app.api.lingering import LINGER_S, LingeringTransport
 from app.api.one_write import OneWrite
+from app.api.request_ids import id_among
+from app.api.unreadable import TOO_LONG, answer, meaning_of
 from app.serving.deployment import Deployment
+
+MOST_OF_HEAD: Final = 1 << 16
+"""Bytes of a head that are kept until it ends; the parser would keep any number."""
 
 
 class GatedProtocol(HttpToolsProtocol):
@@ -39,6 +44,10 @@ class GatedProtocol(HttpToolsProtocol):
     """Of a request that is uvicorn's: its head has begun and its body is not over."""
     _is_in_head = False
     """And its head is not over."""
+    _is_lost = False
+    """What comes can be read no more, and is dropped; answers may still be owed."""
+    _head_bytes = 0
+    """Of a head that uvicorn's parser keeps, behind its first piece."""
     _held = b""
     """The beginning of a head; or what had come of a request by the time that it began to wait for its turn."""
     _let_in: LetIn | None = None
@@ -81,12 +90,12 @@ class GatedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Wait for a request."""
         self.transport = transport
-        self._expect_head()
+        self._expect_more()
         self.server_state.connections.add(self)
 
     def data_received(self, data: bytes) -> None:
         """Hear refused requests out; whatever else it is, uvicorn hears."""
-        if self.transport.is_closing():
+        if self.transport.is_closing() or self._is_lost:
             return
         data, self._held, at = self._held + data, b"", 0
         while at < len(data) and not self.transport.is_closing():
@@ -100,7 +109,7 @@ class GatedProtocol(HttpToolsProtocol):
             end = end_of_head(data, at) if self._gate is not None and self._is_free() else 0
             if end is None:
                 self._forget_keep_alive()
-                self._expect_head()
+                self._expect_more()
                 self._held = data[at:]
                 return
             head = None
@@ -131,9 +140,10 @@ class GatedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Its task begins in the next turn of the loop."""
-        self._is_in_head, self._due = False, None
+        self._due, self._head_bytes = None, 0
         before = self.cycle
         super().on_headers_complete()
+        self._is_in_head = False
         if self.cycle is before:
             return
         self._unanswered = (*(one for one in self._unanswered if not one.response_complete), self.cycle)
@@ -143,7 +153,7 @@ class GatedProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """The next one may be asked of the gate."""
-        self._is_amid = False
+        self._is_amid, self._due = False, None
         super().on_message_complete()
 
     def timeout_keep_alive_handler(self) -> None:
@@ -185,12 +195,11 @@ class GatedProtocol(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         """What cannot be read has no end."""
-        self._is_amid, self._is_in_head = True, False
         if self._gate is None:
+            self._is_amid, self._is_in_head = True, False
             super().send_400_response(msg)
             return
-        self.transport.write(self._gate.unreadable(self._heard, self._client))
-        self.transport.close()
+        self._tell_unreadable(self._gate, meaning_of(self._heard))
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Nothing is waited for any more."""
@@ -212,6 +221,25 @@ class GatedProtocol(HttpToolsProtocol):
 
     def _is_free(self) -> bool:
         return not self._is_amid and (self.cycle is None or self.cycle.response_complete)
+
+    def _tell_unreadable(self, gate: Gate, detail: str) -> None:
+        """In its turn: answers come in the order of their requests, one for each, and the connection ends behind the last."""
+        is_in_body = self._is_amid and not self._is_in_head
+        self._is_amid, self._is_in_head, self._is_lost = True, False, True
+        owed = [cycle for cycle in self._unanswered if not cycle.response_complete]
+        if is_in_body and owed == [self.cycle] and not self.cycle.response_started:
+            self.transport.write(_broken_off(self.cycle, detail))
+            owed = []
+        elif not is_in_body or owed:  # else it was answered, and only the rest of its body is broken
+            message = gate.unreadable(detail, self._client)
+            if is_in_body and not owed[-1].response_started:
+                del owed[-1]
+            if not owed:
+                self.transport.write(message)
+        if owed:
+            owed[-1].keep_alive = False
+        else:
+            self.transport.close()
 
     def _refuse(self, head: Head, refusal: Refusal) -> None:
         self._has_refused = True
@@ -242,9 +270,12 @@ class GatedProtocol(HttpToolsProtocol):
         if self._closes:
             self.transport.close()
         else:
-            self.timeout_keep_alive_task = self.loop.call_later(
-                self.config.timeout_keep_alive, self.timeout_keep_alive_handler
-            )
+            self._keep_alive()
+
+    def _keep_alive(self) -> None:
+        self.timeout_keep_alive_task = self.loop.call_later(
+            self.config.timeout_keep_alive, self.timeout_keep_alive_handler
+        )
 
     def _await_turn(self, gate: Gate, deployment: Deployment, data: bytes) -> None:
         self._forget_keep_alive()
@@ -268,16 +299,25 @@ class GatedProtocol(HttpToolsProtocol):
             transport = self.transport  # which the constructor forgets
             super().__init__(self.config, self.server_state, self.app_state, self.loop)
             super().connection_made(transport)
-        self._heard = data
+        self._heard, was_in_head = data, self._is_in_head
         super().data_received(data)
         self._heard = b""
+        if self.transport.is_closing() or self._is_lost:
+            return
         if self._is_in_head:
-            self._expect_head()
+            self._expect_more()
+            self._head_bytes += len(data) if was_in_head else 0
+            if self._head_bytes > MOST_OF_HEAD and self._gate is not None:
+                self._tell_unreadable(self._gate, TOO_LONG)
+        elif self._is_free():
+            self._keep_alive()  # uvicorn's own ended with this piece, the end of a body that was answered before
+        elif self._is_amid and self.cycle.response_complete:
+            self._expect_more()
 
     def _client(self) -> tuple[str, int] | None:
         return get_remote_addr(self.transport)
 
-    def _expect_head(self) -> None:
+    def _expect_more(self) -> None:
         if self._due is None:
             self._due = time.monotonic() + self.config.timeout_keep_alive
 
@@ -290,3 +330,13 @@ class GatedProtocol(HttpToolsProtocol):
         if self.timeout_keep_alive_task is not None:
             self.timeout_keep_alive_task.cancel()
             self.timeout_keep_alive_task = None
+
+
+def _broken_off(cycle: Any, detail: str) -> bytes:
+    """What its client is told, whose body the application reads just now; that hears of it, counts and logs it."""
+    state = cycle.scope["state"]
+    given = state["context"].id if "context" in state else id_among(cycle.scope["headers"])
+    state[UNREADABLE] = given
+    cycle.disconnected = True
+    cycle.message_event.set()
+    return answer(detail, request_id=given)

@@ -12,6 +12,7 @@ STATUS: Final = 400
 _USUAL: Final = (
     "no HTTP/1.1 request that can be read: look at its first line, its Content-Length and Transfer-Encoding"
 )
+TOO_LONG: Final = "the head of the request, its address and headers, is longer than 64 KiB"
 _BY_BEGINNING: Final = (
     (
         b"\x16\x03",

@@ -5,15 +5,18 @@ import json
 import logging
 import re
 import socket
+import time
+from collections import Counter
 from pathlib import Path
 from typing import Any, Self
 
 import httpx
 import pytest
-from support.full_server import FullDoor, connected, full_server, gate_before, head, until_closed
+from support.full_server import PICTURE, FullDoor, connected, full_server, gate_before, head, until_closed
 from support.wire import Wire
 
-from app.api import gated_protocol, server
+from app.api import gated_protocol
+from app.api import server as server_module
 
 
 def test_connection_of_a_refused_request_goes_on_behind_its_body(repository: Path) -> None:
@@ -125,6 +128,47 @@ def test_what_is_no_request_is_told_what_it_is_counted_and_logged_once(
     assert [(line.levelname, line.__dict__["id"]) for line in heard.lines] == [("WARNING", problem["id"])]
 
 
+WHOLE = head(b"Content-Length: %d" % len(PICTURE), b"X-Request-Id: mine") + PICTURE
+GET = b"GET /static/page.js HTTP/1.1\r\nHost: x\r\n\r\n"
+BROKEN = head(b"Transfer-Encoding: chunked", b"X-Request-Id: mine") + b"3\r\nabc\r\nzz\r\n"
+
+
+@pytest.mark.parametrize(
+    ("said", "statuses", "counted"),
+    [
+        (WHOLE + b"rubbish\r\n\r\n", ["200"], {"200": 1, "400": 1}),
+        (GET + b"rubbish\r\n\r\n", ["200"], {"200": 1, "400": 1}),
+        (WHOLE + WHOLE + b"rubbish\r\n\r\n", ["200", "200"], {"200": 2, "400": 1}),
+        (WHOLE + BROKEN, ["200"], {"200": 1, "400": 1}),
+        (BROKEN, ["400"], {"400": 1}),
+    ],
+    ids=["request", "page", "two requests", "request, then half a body", "half a body"],
+)
+def test_answers_come_in_their_order_whatever_follows_that_cannot_be_read(
+    server: str, said: bytes, statuses: list[str], counted: dict[str, int]
+) -> None:
+    """A wrong Content-Length makes rubbish of what follows; who reads that first would take it for its picture's answer."""
+    before = finished(server)
+    with connected(server) as connection:
+        connection.sendall(said)
+        answered = until_closed(connection)
+    after = finished(server)
+
+    assert re.findall(r"HTTP/1\.1 (\d+) ", answered.decode("latin-1")) == statuses
+    assert after - before == counted
+
+
+def finished(url: str) -> Counter[str]:
+    """Requests by status, but for those of the operator."""
+    counts: Counter[str] = Counter()
+    for route, status, count in re.findall(
+        r'lineside_requests_total\{.*route="(.*)",status="(\d+)"\} (\d+)', httpx.get(f"{url}/metrics").text
+    ):
+        if route not in {"/metrics", "/readyz", "/models"}:
+            counts[status] += int(count)
+    return counts
+
+
 @pytest.mark.parametrize("end", [b"\n\n", b"\r\n\n", b"\n\r\n", b"\r\r"])
 def test_no_head_ends_but_with_two_line_ends(repository: Path, end: bytes) -> None:
     """The gate looks for them; a parser that took others would let it count a body's bytes wrongly."""
@@ -219,9 +263,65 @@ def test_body_that_nobody_wants_and_that_never_ends_is_not_waited_for(
     repository: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(gated_protocol, "LINGER_S", 0.2)
-    monkeypatch.setattr(server, "LATE_TICKS", 1)
+    monkeypatch.setattr(server_module, "LATE_TICKS", 1)
     with full_server(repository) as url, connected(url) as connection:
         connection.sendall(head(b"Content-Length: 1000") + b"abc")
         answered = until_closed(connection)
 
     assert answered.startswith(b"HTTP/1.1 503 ")
+
+
+async def answers_at_once(_scope: object, _receive: object, send: Any) -> None:
+    """An application that reads no body."""
+    await send({"type": "http.response.start", "status": 422, "headers": [(b"content-length", b"0")]})
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def test_who_falls_silent_behind_an_early_answer_does_not_stay_for_ever() -> None:
+    """A camera that loses its power says nothing any more; uvicorn's timer ends with the first piece of the rest."""
+    wire = Wire(answers_at_once, {"gate": gate_before(FullDoor())})
+    wire.protocol.data_received(head(b"Content-Length: 10").replace(b"POST", b"PUT"))
+    async with asyncio.timeout(30):
+        while not wire.told:  # noqa: ASYNC110 - a socket sets no event
+            await asyncio.sleep(0)
+    wire.protocol.data_received(bytes(5))
+    now, limit = time.monotonic(), wire.protocol.config.timeout_keep_alive
+    wire.protocol.hang_up_if_late(now)
+    was_cut_off = wire.is_cut_off
+    wire.protocol.data_received(bytes(5))
+    wire.protocol.hang_up_if_late(now + limit + 1)
+    is_watched = wire.protocol.timeout_keep_alive_task is not None
+    wire.protocol.data_received(head(b"Content-Length: 10").replace(b"POST", b"PUT") + bytes(5))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    wire.protocol.data_received(b"x")
+    wire.protocol.hang_up_if_late(time.monotonic() + limit + 1)
+
+    assert (was_cut_off, is_watched, wire.is_cut_off) == (False, True, True)
+    wire.protocol.connection_lost(None)
+
+
+async def test_who_was_answered_is_not_told_again_that_its_body_is_broken() -> None:
+    wire = Wire(answers_at_once, {"gate": gate_before(FullDoor())})
+    wire.protocol.data_received(head(b"Transfer-Encoding: chunked"))
+    async with asyncio.timeout(30):
+        while not wire.told:  # noqa: ASYNC110 - a socket sets no event
+            await asyncio.sleep(0)
+    wire.protocol.data_received(b"zz\r\n")
+
+    assert wire.told.count(b"HTTP/1.1 ") == 1
+    assert wire.has_ended
+    wire.protocol.connection_lost(None)
+
+
+async def test_head_without_end_is_not_kept() -> None:
+    wire = Wire(None, {"gate": gate_before(FullDoor())})
+    wire.protocol.data_received(b"GET / HTTP/1.1\r\n")
+    pieces = 0
+    while not wire.told and pieces < 100:
+        wire.protocol.data_received(b"X-A: %b\r\n" % (b"a" * 8000))
+        pieces += 1
+
+    assert b"longer than 64 KiB" in wire.told
+    assert pieces < 10
+    assert wire.has_ended
