@@ -62,6 +62,8 @@ class Metrics:
             ["model", "version", "digest", "engine", "device", "precision"],
             registry=self.registry,
         )
+        self._updates: list[Callable[[], None]] = []
+        """Of what is known only when somebody looks."""
         self._ready = Gauge(
             "lineside_model_ready",
             "1: proved and its worker alive; 0: loading, refused or stalled.",
@@ -111,17 +113,30 @@ class Metrics:
         model: ModelIdentity,
         *,
         engine: str,
-        device: str,
+        device: Callable[[], str],
         precision: str,
         entry_count: Callable[[], int],
         out_of_service: Callable[[], int],
     ) -> None:
         """Report a loaded model, its queue and its devices."""
         version = str(model.version)
-        self._info.labels(model.name, version, model.digest, engine, device, precision).set(1)
+        told: tuple[str, ...] = ()
+
+        def tell_devices() -> None:
+            nonlocal told
+            now = (model.name, version, model.digest, engine, device(), precision)
+            if told and told != now:
+                self._info.remove(*told)
+            if told != now:
+                self._info.labels(*now).set(1)
+                told = now
+
+        self._updates.append(tell_devices)
         self._queue_entries.labels(model.name, version).set_function(lambda: float(entry_count()))
         self._out_of_service.labels(model.name, version).set_function(lambda: float(out_of_service()))
 
     def render(self) -> bytes:
         """The exposition text."""
+        for update in self._updates:
+            update()
         return generate_latest(self.registry)

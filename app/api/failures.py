@@ -53,7 +53,7 @@ def _sentence(item: dict[str, object]) -> str:
 def _no_such_address(error: Exception, request: Request) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - see TOLD
     context = context_of(request)
-    code = "method_not_allowed" if error.status_code == 405 else "not_found"
+    code = context.code = "method_not_allowed" if error.status_code == 405 else "not_found"
     detail = f"{request.method} {request.url.path}: see /docs for what there is"
     return problem(code, detail, request_id=context.id, headers=dict(error.headers or {}))
 

@@ -20,7 +20,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.api.context import LET_IN, LetIn, RequestContext, give_up, is_stopping, mark, record
+from app.api.context import LET_IN, SAID, LetIn, RequestContext, give_up, is_stopping, mark, record
 from app.api.failures import answer_to
 from app.api.request_ids import id_among
 from app.metrics import Metrics
@@ -106,7 +106,7 @@ def _as_meant(scope: Scope) -> Scope:
     path: str = scope["path"]
     if path.endswith("/") and path != "/":
         scope = {**scope, "path": path.rstrip("/") or "/"}
-    return {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
+    return {**scope, "method": "GET", SAID: "HEAD"} if scope["method"] == "HEAD" else scope
 
 
 def _query(kind: type[BaseModel], query_string: bytes) -> BaseModel:

@@ -1,6 +1,7 @@
 """GET /models: what the repository holds, what serves, what was refused and why."""
 
 import mimetypes
+import os
 from typing import Annotated, Any
 from urllib.parse import quote
 
@@ -47,9 +48,12 @@ async def get_golden_image(request: Request, name: str, version: PositiveInt, fi
     deployment = _catalogue(request).find_ready(name, version)
     golden = deployment.bundle.golden
     known = {image.file for image in golden.images} if golden is not None else set()
-    if file not in known:
-        return problem("not_found", "no such golden image", request_id=context_of(request).id)
     path = deployment.bundle.folder / "golden" / file
+    # It may have been taken away since the model was loaded.
+    if file not in known or not os.access(path, os.R_OK):
+        context = context_of(request)
+        context.code = "not_found"
+        return problem(context.code, "no such golden image", request_id=context.id)
     return FileResponse(path, media_type=mimetypes.guess_type(file)[0] or "application/octet-stream")
 
 

@@ -134,7 +134,7 @@ class Wiring:
         self.metrics.add_model(
             deployment.identity,
             engine=deployment.engine.runtime,
-            device=deployment.device,
+            device=lambda: deployment.device,
             precision=deployment.engine.precision,
             entry_count=lambda: deployment.entry_count,
             out_of_service=lambda: deployment.out_of_service,

@@ -9,10 +9,15 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
+from starlette.types import Receive, Scope, Send
 from support.bundles import write_random_bundle
 from support.pictures import picture_file
 from support.server import server_process, test_settings, threaded_server
 
+from app.api.context import RequestContext, record
+from app.api.front import Front
+from app.domain import ModelIdentity
+from app.metrics import Metrics
 from app.serving.priority import GIVES_WAY_BY
 
 
@@ -51,7 +56,53 @@ def test_models_that_do_not_exist_are_404(client: httpx.Client, address: str) ->
     response = client.get(address)
 
     assert response.status_code == 404
-    assert response.json()["code"] in {"unknown_model", "not_found"}
+    code = response.json()["code"]
+    assert code in {"unknown_model", "not_found"}
+    assert f'lineside_refused_total{{reason="{code}"}}' in client.get("/metrics").text
+
+
+def test_golden_image_that_was_taken_away_is_404(client: httpx.Client, repository: Path) -> None:
+    """Since the server has looked; it is no bug of ours."""
+    picture = repository / "line" / "1" / "golden" / "a.jpg"
+    picture.rename(picture.with_suffix(".away"))
+    try:
+        response = client.get("/models/line/1/golden/a.jpg")
+    finally:
+        picture.with_suffix(".away").rename(picture)
+
+    assert (response.status_code, response.json()["code"]) == (404, "not_found")
+
+
+async def test_head_is_called_so_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    async def app(scope: Scope, _receive: Receive, _send: Send) -> None:
+        assert scope["method"] == "GET"
+        record(Metrics(), scope, RequestContext("mine", 0.0, status=404))
+
+    front = Front(app, {}, metrics=Metrics(), is_draining=lambda: False)
+    with caplog.at_level("INFO", "lineside.access"):
+        await front({"type": "http", "method": "HEAD", "path": "/nothing"}, None, None)  # type: ignore[arg-type]
+
+    assert caplog.messages == ["HEAD /nothing 404"]
+
+
+def test_devices_in_the_metrics_are_those_that_answer_now() -> None:
+    """One that is lost is named no longer."""
+    metrics, devices = Metrics(), ["cuda:0, cuda:1"]
+    metrics.add_model(
+        ModelIdentity("line", 1, "sha256:0"),
+        engine="torch",
+        device=lambda: devices[0],
+        precision="bfloat16",
+        entry_count=lambda: 0,
+        out_of_service=lambda: 0,
+    )
+    both = metrics.render().decode()
+    devices[0] = "cuda:1"
+    one = metrics.render().decode()
+
+    for text, device in ((both, "cuda:0, cuda:1"), (one, "cuda:1")):
+        assert text.count("lineside_model_info{") == 1
+        assert f'device="{device}"' in text
 
 
 def test_health_is_ready_and_live(client: httpx.Client) -> None:
