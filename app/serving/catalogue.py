@@ -195,15 +195,17 @@ class Catalogue:
 
     def _wrong_defaults(self) -> list[str]:
         wrong = [
-            f"LINESIDE_DEFAULT_VERSIONS names version {version} of {name}, which is not in the repository"
+            f"LINESIDE_DEFAULT_VERSIONS names version {version} of {name}, which {self._why_absent(name)}"
             for name, version in self._default_versions.items()
             if (name, version) not in self._models
         ]
         if self._default_model is not None and not any(n == self._default_model for n, _ in self._models):
-            wrong.append(
-                f"LINESIDE_DEFAULT_MODEL names {self._default_model}, which is not in the repository"
-            )
+            why = self._why_absent(self._default_model)
+            wrong.append(f"LINESIDE_DEFAULT_MODEL names {self._default_model}, which {why}")
         return wrong
+
+    def _why_absent(self, name: str) -> str:
+        return "cannot be read" if name in self._unreadable else "is not in the repository"
 
     def _only_name(self) -> str:
         if self._default_model is not None:

@@ -20,7 +20,7 @@ from app.bundles.repository import Bundle, open_bundle
 from app.domain import Geometry
 from app.engines.base import Engine, warm_up
 from app.engines.precision import choose_precision
-from app.errors import SelfTestFailed
+from app.errors import SelfTestFailed, ShuttingDown
 from app.images.decode import Picture, decode
 from app.images.preprocess import preprocess
 from app.images.scaling import refuse_unproved
@@ -79,6 +79,7 @@ def examine(folder: Path, *, machine: Machine, batch_sizes: Sequence[int], max_p
 
     Raises:
         BundleRefused: it cannot even be loaded and asked.
+        ShuttingDown: the server stops meanwhile; asked between the steps.
     """
     bundle = open_bundle(folder)
     _refuse_unproved_scaling(bundle, max_pixels)
@@ -86,6 +87,7 @@ def examine(folder: Path, *, machine: Machine, batch_sizes: Sequence[int], max_p
 
     def judge(built: Built) -> str | None:
         nonlocal golden
+        _go_on(machine)
         golden = golden_report(bundle, built.engine, max_pixels=max_pixels)
         return None if golden is None or golden.holds else golden.message
 
@@ -93,6 +95,10 @@ def examine(folder: Path, *, machine: Machine, batch_sizes: Sequence[int], max_p
         candidates(bundle, machine, batch_sizes), judge, discard=lambda built: built.engine.close()
     )
     built = chosen.built
+    latency_s: dict[int, float] = {}
+    for size in sorted(set(batch_sizes)):
+        _go_on(machine)
+        latency_s |= warm_up(built.engine, (size,))
     notes = [f"{refused.precision} was not taken: {refused.reason}" for refused in chosen.refused]
     warnings = (
         *built.notes,
@@ -102,10 +108,15 @@ def examine(folder: Path, *, machine: Machine, batch_sizes: Sequence[int], max_p
     proof = Proof(
         sum_rule_error=built.sum_rule_error,
         golden=golden,
-        latency_s=warm_up(built.engine, batch_sizes),
+        latency_s=latency_s,
         warnings=warnings,
     )
     return Proved(bundle, built.engine, proof)
+
+
+def _go_on(machine: Machine) -> None:
+    if machine.stopping.is_set():
+        raise ShuttingDown("the server shuts down before the model was proved")
 
 
 def environment(device: str, precision: str, runtime: str = "torch") -> dict[str, str]:

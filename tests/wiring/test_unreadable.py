@@ -39,3 +39,15 @@ def test_no_other_model_answers_in_place_of_one_that_cannot_be_read() -> None:
         catalogue.find(None, None)
     assert catalogue.find("demo", None).version == 1
     assert "`pig-sex` cannot be read" in catalogue.readiness().reasons
+
+
+def test_default_that_cannot_be_read_is_not_called_missing() -> None:
+    """Else whoever reads it first looks for the folder instead of its rights."""
+    catalogue = Catalogue(require="any", default_model="pig-sex", default_versions={"pig-sex": 1, "demo": 2})
+    catalogue.announce("demo", 1)
+    catalogue.scanned(unreadable={"pig-sex": "`pig-sex` cannot be read"})
+
+    reasons = catalogue.readiness().reasons
+
+    assert [reason for reason in reasons if "pig-sex" in reason and "not in the repository" in reason] == []
+    assert "LINESIDE_DEFAULT_VERSIONS names version 2 of demo, which is not in the repository" in reasons

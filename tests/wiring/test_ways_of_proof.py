@@ -1,9 +1,12 @@
 """A model proves itself by every way on which it may answer."""
 
+from collections.abc import Callable
 from pathlib import Path
 from threading import Lock
+from typing import Any
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 from support.bundles import random_servable, write_random_bundle
 from support.pictures import picture_file
@@ -12,7 +15,8 @@ from app.domain import LinearHead, NetworkSpec, Normalisation, Size
 from app.engines.base import Engine, EngineOutput, Run, warm_up
 from app.engines.beside import EngineWithProber
 from app.engines.torch_engine import TorchEngine
-from app.wiring import Machine, prove
+from app.errors import ShuttingDown
+from app.wiring import Machine, proof, prove
 from app.wiring.proof import golden_report
 
 GOLDEN = {"a.jpg": picture_file(1), "b.png": picture_file(2, "PNG")}
@@ -48,6 +52,31 @@ def test_golden_images_are_asked_every_way_and_the_worst_one_counts(tmp_path: Pa
         report = golden_report(bundle, doubled, max_pixels=10**7)
         assert report is not None
         assert report.holds is holds
+
+
+@pytest.mark.parametrize("last", ["golden", "warm-up"])
+def test_proof_ends_between_its_steps_where_the_server_stops(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, last: str
+) -> None:
+    """Each takes a second and more of a large network on a small box, and whoever stops the server waits."""
+    bundle, machine = write_random_bundle(tmp_path, golden=GOLDEN), Machine.reference()
+    done: list[str] = []
+
+    def step(name: str, work: Callable[..., Any]) -> Callable[..., Any]:
+        def worked(*args: Any, **options: Any) -> Any:
+            done.append(name)
+            if name == last:
+                machine.stopping.set()
+            return work(*args, **options)
+
+        return worked
+
+    monkeypatch.setattr(proof, "golden_report", step("golden", golden_report))
+    monkeypatch.setattr(proof, "warm_up", step("warm-up", warm_up))
+    with pytest.raises(ShuttingDown):
+        prove(bundle.folder, machine=machine, batch_sizes=(1, 2), max_pixels=10**7)
+
+    assert done == ["golden", "warm-up"][: 1 + (last == "warm-up")]
 
 
 def test_every_way_is_warmed_at_every_size() -> None:
