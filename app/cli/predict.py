@@ -12,7 +12,7 @@ import itertools
 import json
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,11 +23,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from app.cli.outputs import check_output, write_outputs
 from app.cli.summary import figures_tables
-from app.domain import Prediction
-from app.errors import InvalidRequest, LinesideError, NotReady
+from app.domain import ClassScore
+from app.errors import InvalidRequest, LinesideError, NotReady, QueueFull
 from app.evaluation.metrics import Figures, figures
 from app.evaluation.pictures import SUFFIXES, find_pictures, read_picture
 from app.evaluation.records import figures_json
+from app.evaluation.walk import plain
 from app.serving.deployment import Deployment
 from app.serving.drawing import DrawingStyle
 from app.serving.service import Service
@@ -41,13 +42,15 @@ DEADLINE_S = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """One picture and what became of it."""
+    """What is kept of one picture until all are done: no map, and no number that is not in its line."""
 
     path: Path
-    true_class: str | None
-    """Its folder's name, where that is one of the model's classes."""
-    prediction: Prediction | None
-    error: LinesideError | None
+    line: str
+    """Of predictions.csv."""
+    true_index: int | None = None
+    """Of the class that its folder is called after."""
+    predicted_index: int | None = None
+    error: LinesideError | None = None
 
 
 def run_predict(
@@ -82,21 +85,26 @@ def run_predict(
             console=console,
         )
     )
-    table = predictions_csv(scored, deployment.classes)
-    # A file's name may be no UTF-8; its bytes are written as they are.
-    write_outputs((out / TABLE, table.encode("utf-8", "surrogateescape")))
-    console.print(f"wrote {out / TABLE}")
     labelled = [
-        (deployment.classes.index(row.true_class), row.prediction.top.class_index)
+        (row.true_index, row.predicted_index)
         for row in scored
-        if row.true_class is not None and row.prediction is not None
+        if row.true_index is not None and row.predicted_index is not None
     ]
     failures = [row for row in scored if row.error is not None]
+    pairs = np.array(labelled, dtype=np.int64).reshape(-1, 2)
+    summary = figures(pairs[:, 0], pairs[:, 1], deployment.classes)
+    table = "".join((_header(deployment.classes), *(row.line for row in scored)))
+    # A file's name may be no UTF-8; its bytes are written as they are.
+    outputs = [(out / TABLE, table.encode("utf-8", "surrogateescape"))]
+    # One of an earlier run would be taken for this one's.
+    if labelled or (out / SUMMARY).exists():
+        outputs.append(
+            (out / SUMMARY, _summary(summary, deployment, pictures=len(scored), failed=len(failures)))
+        )
+    write_outputs(*outputs)
+    for place, _ in outputs:
+        console.print(f"wrote {place}", markup=False, soft_wrap=True)
     if labelled:
-        true, predicted = np.array(labelled, dtype=np.int64).T
-        summary = figures(true, predicted, deployment.classes)
-        _write_summary(out, summary, deployment, pictures=len(scored), failed=len(failures))
-        console.print(f"wrote {out / SUMMARY}")
         Console(highlight=False).print(figures_tables(summary))
     for row in failures:
         console.print(f"[red]{escape(str(row.path))}[/]: {escape(row.error.message) if row.error else ''}")
@@ -120,30 +128,70 @@ async def _score(
             await wiring.load_models(only=(model, version))
         deployment = wiring.catalogue.find_ready(model, version)
         names = overlay_names(files) if with_overlays else {}
-        # Enough at a time to fill the largest batch while the next one is decoded.
-        room = asyncio.Semaphore(2 * max(deployment.batch_sizes))
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         with Progress(*columns, console=console) as progress:
             task = progress.add_task("predicting", total=len(files))
 
-            async def one(path: Path) -> Scored:
-                async with room:
-                    overlay = out / "overlays" / names[path] if with_overlays else None
-                    row = await _score_one(service, deployment, path, settings, overlay)
-                progress.advance(task)
-                return row
+            indices = {plain(name): index for index, name in enumerate(deployment.classes)}
 
-            return list(await asyncio.gather(*(one(path) for path in files))), deployment
+            async def one(path: Path) -> Scored:
+                true_index = indices.get(plain(_folder_of(path)))
+                overlay = out / "overlays" / names[path] if with_overlays else None
+                return await _score_one(service, deployment, path, true_index, settings, overlay)
+
+            # Enough at a time to fill the largest batch while the next one is decoded.
+            at_once = min(2 * max(deployment.batch_sizes), settings.max_queue_entries, settings.max_requests)
+            return await _all(files, one, at_once, lambda: progress.advance(task)), deployment
     finally:
         await wiring.close(timeout_s=settings.drain_timeout_s)
 
 
+async def _all(
+    files: Sequence[Path],
+    one: Callable[[Path], Awaitable[Scored]],
+    at_once: int,
+    on_done: Callable[[], None],
+) -> list[Scored]:
+    """In order; the first error that is raised ends the others, too.
+
+    Pictures that are to be drawn are held decoded, and large ones may find the memory taken by their neighbours: then fewer
+    are asked at once, and in the end one, so that only what is too large by itself finds no room.
+    """
+    rows: dict[Path, Scored] = {}
+    waiting = iter(files)
+
+    async def work() -> None:
+        for path in waiting:
+            row = await one(path)
+            if isinstance(row.error, QueueFull):
+                return
+            rows[path] = row
+            on_done()
+
+    tasks = [asyncio.create_task(work()) for _ in range(min(at_once, len(files)))]
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+    for path in files:
+        if path not in rows:
+            rows[path] = await one(path)
+            on_done()
+    return [rows[path] for path in files]
+
+
 async def _score_one(
-    service: Service, deployment: Deployment, path: Path, settings: Settings, overlay: Path | None
+    service: Service,
+    deployment: Deployment,
+    path: Path,
+    true_index: int | None,
+    settings: Settings,
+    overlay: Path | None,
 ) -> Scored:
     """`overlay`: where it goes, but for the class that it shows."""
-    folder = _folder_of(path)
-    true_class = folder if folder in deployment.classes else None
+    classes = deployment.classes
+    true_class = "" if true_index is None else classes[true_index]
     now = time.monotonic()
     identity = deployment.identity
     try:
@@ -152,15 +200,28 @@ async def _score_one(
             path.name, model=identity.name, version=identity.version, started=now, deadline=now + DEADLINE_S
         ) as ticket:
             style = None if overlay is None else DrawingStyle(max_side_px=settings.max_overlay_side_px)
-            prediction = await service.predict(ticket, body, top_k=len(deployment.classes), style=style)
+            prediction = await service.predict(ticket, body, top_k=len(classes), style=style)
     except NotReady:
         raise  # the model's fault, not the picture's
     except LinesideError as error:
-        return Scored(path, true_class, None, error)
+        blanks = [""] * (len(classes) + 3)
+        line = _line(str(path), true_class, *blanks, error.code, error.message)
+        return Scored(path, line, true_index, error=error)
+    top = prediction.top
     if overlay is not None and prediction.cam is not None:
-        name = f"{overlay.name}-{_short(prediction.top.class_name)}.jpg"
+        name = f"{overlay.name}-{_short(top.class_name)}.jpg"
         await asyncio.to_thread(write_outputs, (overlay.with_name(name), prediction.cam.data))
-    return Scored(path, true_class, prediction, None)
+    line = _line(
+        str(path),
+        true_class,
+        top.class_name,
+        f"{top.probability:.6f}",
+        *_probabilities(prediction.top_k),
+        "; ".join(prediction.warnings),
+        "",
+        "",
+    )
+    return Scored(path, line, true_index, top.class_index)
 
 
 def _make_room(out: Path, *, with_overlays: bool) -> None:
@@ -183,8 +244,8 @@ def overlay_names(files: Sequence[Path]) -> dict[Path, str]:
     names: dict[Path, str] = {}
     taken = set[str]()
     for path in files:
-        plain = f"{_short(_folder_of(path))}-{_short(path.stem)}"
-        name = next(name for name in _numbered(plain) if name not in taken)
+        plain_name = f"{_short(_folder_of(path))}-{_short(path.stem)}"
+        name = next(name for name in _numbered(plain_name) if name not in taken)
         taken.add(name)
         names[path] = name
     return names
@@ -205,50 +266,24 @@ def _folder_of(path: Path) -> str:
     return path.absolute().parent.name
 
 
-def predictions_csv(scored: Sequence[Scored], classes: Sequence[str]) -> str:
-    """One line a picture: what it is, what was predicted, every probability, or the error."""
+def _header(classes: Sequence[str]) -> str:
+    """What stands in a line: what a picture is, what was predicted, every probability, or the error."""
+    columns = [f"probability_{name}" for name in classes]
+    return _line("file", "true_class", "class", "probability", *columns, "warnings", "error_code", "error")
+
+
+def _line(*cells: str) -> str:
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    probability_columns = [f"probability_{name}" for name in classes]
-    writer.writerow(
-        [
-            "file",
-            "true_class",
-            "class",
-            "probability",
-            *probability_columns,
-            "warnings",
-            "error_code",
-            "error",
-        ]
-    )
-    for row in scored:
-        true_class = row.true_class or ""
-        if row.prediction is None:
-            code, message = (row.error.code, row.error.message) if row.error else ("", "")
-            blanks = [""] * (len(classes) + 3)
-            writer.writerow([str(row.path), true_class, *blanks, code, message])
-            continue
-        top = row.prediction.top
-        by_index = {score.class_index: score.probability for score in row.prediction.top_k}
-        writer.writerow(
-            [
-                str(row.path),
-                true_class,
-                top.class_name,
-                f"{top.probability:.6f}",
-                *(f"{by_index[index]:.6f}" for index in range(len(classes))),
-                "; ".join(row.prediction.warnings),
-                "",
-                "",
-            ]
-        )
+    csv.writer(text, lineterminator="\n").writerow(cells)
     return text.getvalue()
 
 
-def _write_summary(
-    out: Path, summary: Figures, deployment: Deployment, *, pictures: int, failed: int
-) -> None:
+def _probabilities(scores: Sequence[ClassScore]) -> list[str]:
+    """Of all classes, in the order of the outputs."""
+    return [f"{score.probability:.6f}" for score in sorted(scores, key=lambda score: score.class_index)]
+
+
+def _summary(summary: Figures, deployment: Deployment, *, pictures: int, failed: int) -> bytes:
     identity = deployment.identity
     report = {
         "model": {"name": identity.name, "version": identity.version, "digest": identity.digest},
@@ -257,5 +292,4 @@ def _write_summary(
         "failed": failed,
         **figures_json(summary),
     }
-    text = json.dumps(report, ensure_ascii=False, indent=2) + "\n"
-    write_outputs((out / SUMMARY, text.encode("utf-8")))
+    return (json.dumps(report, ensure_ascii=False, indent=2) + "\n").encode()

@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import unicodedata
 from pathlib import Path
 
 import httpx
@@ -96,6 +97,61 @@ def test_overlays_are_written_beside_on_request(repository: Path, tmp_path: Path
     assert overlay.stem.endswith(f"-a-{row['class']}")
     with Image.open(overlay) as drawn:
         assert drawn.size == (160, 120)
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [{"LINESIDE_MAX_BODY_MIB": "1", "LINESIDE_MAX_REQUEST_MIB": "1"}, {"LINESIDE_MAX_QUEUE_ENTRIES": "1"}],
+    ids=["memory", "queue"],
+)
+def test_what_a_server_refuses_under_load_waits_its_turn(
+    limits: dict[str, str], repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a dozen pictures that are drawn the memory holds two; ten of them once were listed as queue_full."""
+    for name, value in limits.items():
+        monkeypatch.setenv(name, value)
+    for number in range(12):
+        (tmp_path / f"{number}.jpg").write_bytes(picture_file(number, width=400, height=300))
+    arguments = ["predict", str(tmp_path), "--overlays", "--models", str(repository)]
+
+    result = run.invoke(app, [*arguments, "--out", str(tmp_path / "out")])
+
+    assert result.exit_code == 0, result.output
+    assert [row["error_code"] for row in rows_of(tmp_path / "out" / "predictions.csv")] == [""] * 12
+    assert len(list((tmp_path / "out" / "overlays").iterdir())) == 12
+
+
+def test_figures_of_an_earlier_run_do_not_stay_beside_other_predictions(
+    repository: Path, tmp_path: Path
+) -> None:
+    """Pictures without a class say no accuracy; that of another folder's stood beside them."""
+    (tmp_path / "a.png").write_bytes(picture_file(1, "PNG"))
+    out = tmp_path / "out [new]"
+    out.mkdir()
+    (out / "summary.json").write_text('{"accuracy": 0.99}', "utf-8")
+
+    result = run.invoke(
+        app, ["predict", str(tmp_path / "a.png"), "--models", str(repository), "--out", str(out)]
+    )
+
+    assert result.exit_code == 0, result.output
+    summary = json.loads((out / "summary.json").read_text("utf-8"))
+    assert (summary["pictures"], summary["labelled"], summary["accuracy"]) == (1, 0, None)
+    assert summary["model"]["name"] == "line"
+    assert f"wrote {out / 'predictions.csv'}" in result.stderr
+
+
+def test_hangul_that_macos_took_apart_is_the_class_that_is_meant(tmp_path: Path) -> None:
+    write_random_bundle(tmp_path / "models", classes=("수", "암"))
+    folder = tmp_path / unicodedata.normalize("NFD", "암")
+    folder.mkdir()
+    (folder / "a.png").write_bytes(picture_file(1, "PNG"))
+    arguments = ["predict", str(folder), "--models", str(tmp_path / "models"), "--out", str(tmp_path)]
+
+    result = run.invoke(app, arguments)
+
+    assert result.exit_code == 0, result.output
+    assert [row["true_class"] for row in rows_of(tmp_path / "predictions.csv")] == ["암"]
 
 
 def test_nothing_to_score_and_nothing_to_score_with_say_so(repository: Path, tmp_path: Path) -> None:
