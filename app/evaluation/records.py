@@ -55,15 +55,21 @@ def predictions_csv(subjects: Sequence[Evaluated], failures: Sequence[Failure], 
     writer.writerow(["model", "file", "true", "predicted", *columns, "error"])
     for each in subjects:
         order = [each.classes.index(name) for name in classes]
-        for number, item in enumerate(each.predictions.items):
+        answers = zip(
+            each.predictions.items,
+            each.predictions.predicted.tolist(),
+            each.probabilities[:, order].tolist(),
+            each.predictions.logits[:, order].tolist(),
+            strict=True,
+        )
+        for item, predicted, probabilities, logits in answers:
             writer.writerow(
                 [
                     each.name,
                     _below(item.path, folder),
                     each.classes[item.class_index],
-                    each.classes[int(each.predictions.predicted[number])],
-                    *(f"{each.probabilities[number, index]:.6f}" for index in order),
-                    *(f"{each.predictions.logits[number, index]:.6f}" for index in order),
+                    each.classes[predicted],
+                    *(f"{value:.6f}" for value in (*probabilities, *logits)),
                     "",
                 ]
             )
@@ -146,7 +152,7 @@ def failures_json(failures: Sequence[Failure], folder: Path) -> list[dict[str, s
 
 
 def _subject_json(each: Evaluated, folder: Path) -> dict[str, Any]:
-    model = each.model
+    model, true, predicted = each.model, each.predictions.true, each.predictions.predicted
     return {
         "name": each.name,
         "digest": None if model is None else model.identity.digest,
@@ -173,8 +179,8 @@ def _subject_json(each: Evaluated, folder: Path) -> dict[str, Any]:
         "mistakes": [
             {
                 "file": _below(each.predictions.items[at].path, folder),
-                "true": each.classes[int(each.predictions.true[at])],
-                "predicted": each.classes[int(each.predictions.predicted[at])],
+                "true": each.classes[int(true[at])],
+                "predicted": each.classes[int(predicted[at])],
                 "probability": float(each.probabilities[at].max()),
             }
             for at in surest_mistakes(each.predictions, each.temperature, each.figures.count)
