@@ -26,6 +26,7 @@ from app.evaluation.labelled import LabelledItem, read_labelled
 from app.evaluation.predictions import Failure, Limits
 from app.evaluation.records import as_text, audit_json, failures_json
 from app.evaluation.report_folder import check_folder, write_folder
+from app.evaluation.walk import is_hidden, plain
 from app.reports.audit_page import audit_page
 from app.reports.audit_words import FACT_WORDS, Language, findings
 from app.settings import Settings
@@ -161,17 +162,18 @@ def labelled_items(
         classes: of a bundle; empty: as the folders are called.
         display: of the bundle.
     """
-    sides = [SIDE_FOLDERS[name] for name in map(str.lower, _subfolders(folder)) if name in SIDE_FOLDERS]
-    if "train" in sides:
-        found = list_folder(folder, classes)
-        return found.classes, tuple(LabelledItem(file.path, file.class_index) for file in found.files), 2
+    rooms = _subfolders(folder)
+    if "train" in {SIDE_FOLDERS.get(name.lower()) for name in rooms}:
+        names = tuple(classes) or list_folder(folder).classes
+        found = [read_labelled(folder / room, names, display).items for room in rooms]
+        return names, tuple(item for items in found for item in items), 2
     names = tuple(classes) or class_folders(folder)
     return names, read_labelled(folder, names, display).items, 1
 
 
 def class_folders(folder: Path) -> tuple[str, ...]:
     """The folder's subfolders, sorted; raises InvalidRequest for fewer than two, and for sides such as val/ and test/."""
-    names = _subfolders(folder)
+    names = tuple(dict.fromkeys(map(plain, _subfolders(folder))))
     if len(names) < 2 or all(name.lower() in SIDE_FOLDERS for name in names):
         said = f"only {listed(names)}" if names else "no folder"
         raise InvalidRequest(
@@ -183,9 +185,7 @@ def class_folders(folder: Path) -> tuple[str, ...]:
 def _subfolders(folder: Path) -> tuple[str, ...]:
     if not folder.is_dir():
         return ()
-    return tuple(
-        sorted(each.name for each in folder.iterdir() if each.is_dir() and not each.name.startswith("."))
-    )
+    return tuple(sorted(each.name for each in folder.iterdir() if each.is_dir() and not is_hidden(each.name)))
 
 
 def _print(found: AuditedFolder, given: AuditOptions) -> None:
@@ -212,4 +212,4 @@ def _print(found: AuditedFolder, given: AuditOptions) -> None:
     if found.failures:
         console.print(f"[yellow]{len(found.failures)} could not be read and count nowhere[/]")
     if given.out is not None:
-        console.print(f"wrote {given.out / 'audit.html'} and audit.json", soft_wrap=True)
+        console.print(f"wrote {given.out / 'audit.html'} and audit.json", markup=False, soft_wrap=True)

@@ -232,5 +232,6 @@ def _print(evaluation: Evaluation, given: EvaluateOptions, seconds: float) -> No
         console.print(f"[yellow]note:[/] {escape(note)}", soft_wrap=True)
     console.print(
         f"wrote {given.out / 'evaluation.html'}, evaluation.json and predictions.csv ({seconds:.1f} s of asking)",
+        markup=False,
         soft_wrap=True,
     )

@@ -196,7 +196,9 @@ def _show(trained: Trained, proved: Proved, place: Path, console: Console) -> No
     console.print(table)
     if trained.damaged:
         console.print(f"{len(trained.damaged)} pictures could not be used; training/split.csv lists them")
-    console.print(f"wrote {place} ({proved.bundle.digest[:19]}), proved on this machine", soft_wrap=True)
+    console.print(
+        f"wrote {place} ({proved.bundle.digest[:19]}), proved on this machine", markup=False, soft_wrap=True
+    )
 
 
 def _setting(text: str) -> tuple[str, object]:

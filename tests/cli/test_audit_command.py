@@ -12,6 +12,7 @@ from support.pictures import damaged_file, picture_file
 from typer.testing import CliRunner
 
 from app import __version__
+from app.cli.audit import labelled_items
 from app.cli.main import app
 from app.errors import InvalidRequest
 
@@ -117,6 +118,30 @@ def test_train_and_val_are_sides_and_no_classes(tmp_path: Path) -> None:
 
     assert audit["pictures"] == {"boar": 12, "female": 12}
     assert any(each["text"].startswith("Every boar (12 pictures)") for each in audit["findings"])
+
+
+def test_what_a_nas_put_beside_the_classes_is_no_class(pictures: Path) -> None:
+    (pictures / "@eaDir" / "boar").mkdir(parents=True)
+    (pictures / "@eaDir" / "boar" / "1.jpg").write_bytes(picture_file(1))
+
+    assert found(pictures)["pictures"] == dict.fromkeys(sorted(CLASSES), 8)
+
+
+def test_sides_may_hold_the_labels_of_a_bundle(tmp_path: Path) -> None:
+    """As a folder without sides may."""
+    classes, display = ("boar", "female"), {"ko": {"boar": "수", "female": "암"}}
+    for place, name in enumerate(("train/수", "train/암", "val/female")):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "2020-02-10_1.jpg").write_bytes(picture_file(place))
+
+    names, items, depth = labelled_items(tmp_path, classes, display)
+
+    assert (names, depth) == (classes, 2)
+    assert [(item.path.parent.name, item.class_index) for item in items] == [
+        ("수", 0),
+        ("암", 1),
+        ("female", 1),
+    ]
 
 
 def test_sides_without_train_are_not_called_classes(tmp_path: Path) -> None:
