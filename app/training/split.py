@@ -19,6 +19,8 @@ from app.training.folder import SIDES, Side
 
 ATTEMPTS: Final = 300
 """Orders in which groups are dealt; a few dozen groups need less than a second."""
+DEALT: Final = 300_000
+"""Groups, over all orders. Of many groups the first order already comes near: 16,000 of them would take minutes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +94,11 @@ def _order(seed: int, digest: str) -> str:
     return hashlib.sha256(f"{seed}/{digest}".encode()).hexdigest()
 
 
+def orders_of(group_count: int) -> int:
+    """How many orders are tried."""
+    return max(1, min(ATTEMPTS, DEALT // group_count))
+
+
 def _by_group(items: Sequence[Item], class_count: int, shares: dict[Side, float], seed: int) -> list[Side]:
     """The best of many ways to deal whole groups: every class on every side first, then sizes near the shares."""
     counts: dict[str, Counter[int]] = {}
@@ -104,7 +111,7 @@ def _by_group(items: Sequence[Item], class_count: int, shares: dict[Side, float]
     totals = Counter(item.class_index for item in items)
     chance = random.Random(seed)  # noqa: S311 - a reproducible order, not a secret
     best: tuple[tuple[int, float], dict[str, Side]] | None = None
-    for _ in range(ATTEMPTS):
+    for _ in range(orders_of(len(counts))):
         names = sorted(counts)
         chance.shuffle(names)
         dealt: dict[str, Side] = {}

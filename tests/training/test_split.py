@@ -12,7 +12,7 @@ from training.runs import StopAt, run
 
 from app.errors import TrainingRefused, TrainingStopped
 from app.training.folder import Side
-from app.training.split import Item, split
+from app.training.split import Item, orders_of, split
 
 CLASSES = ("boar", "castrate", "female")
 
@@ -90,6 +90,12 @@ def test_groups_are_dealt_so_that_rare_classes_reach_every_side() -> None:
         "validation",
         "test",
     }
+
+
+@pytest.mark.parametrize(("groups", "orders"), [(12, 300), (1000, 300), (16_000, 18), (500_000, 1)])
+def test_of_very_many_groups_few_orders_are_tried(groups: int, orders: int) -> None:
+    """16,000 animals in three views took minutes."""
+    assert orders_of(groups) == orders
 
 
 def test_a_class_of_one_day_cannot_be_split_by_day_and_the_message_says_so() -> None:
