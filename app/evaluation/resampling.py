@@ -74,7 +74,7 @@ def intervals_of(
     rows, columns = np.divmod(cells, class_count)
     is_hit = rows == columns
     sizes = np.bincount(cell_of).astype(np.float64)
-    added = _mean_group(true, groups, class_count)
+    added = _group_of_a_picture(true, groups, class_count)
     random = np.random.default_rng(seed)
 
     def macro(drawn: Floats, hits_added: Floats, wrong_added: Floats) -> tuple[Floats, float]:
@@ -113,13 +113,17 @@ def intervals_of(
     )
 
 
-def _mean_group(true: Indices, groups: Indices | None, class_count: int) -> Floats:
-    """(K,): pictures in a group of each class, 0 for a class without: what is added is a group, too."""
+def _group_of_a_picture(true: Indices, groups: Indices | None, class_count: int) -> Floats:
+    """(K,): pictures in the group of a picture, on average, 0 for a class without: what is added is a group, too.
+
+    Not of a group: where some are twenty times as large as others, the large ones decide, and these are few.
+    """
     support = np.bincount(true, minlength=class_count)
     if groups is None:
         return (support > 0).astype(np.float64)
-    pairs = np.unique(np.stack([true, groups]), axis=1)
-    return support / np.maximum(np.bincount(pairs[0], minlength=class_count), 1)
+    pairs, sizes = np.unique(np.stack([true, groups]), axis=1, return_counts=True)
+    squares = np.bincount(pairs[0], sizes.astype(np.float64) ** 2, class_count)
+    return np.asarray(squares / np.maximum(support, 1))
 
 
 def _around(seen: float, drawn: Floats) -> Interval:
