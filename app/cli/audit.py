@@ -20,8 +20,9 @@ from app.cli.evaluate import proved_here, telling
 from app.cli.summary import table_of
 from app.errors import InvalidRequest
 from app.evaluation.audit import Audit, audit_folder
-from app.evaluation.evaluate import Options, check_damage, evaluate
+from app.evaluation.evaluate import Options, check_damage, check_groups, evaluate
 from app.evaluation.evaluated import ModelFacts
+from app.evaluation.groups import grouping
 from app.evaluation.labelled import LabelledItem, read_labelled
 from app.evaluation.predictions import Failure, Limits
 from app.evaluation.records import as_text, audit_json, failures_json
@@ -47,6 +48,7 @@ class AuditOptions:
     language: Language
     max_damaged: float
     painted: int
+    group_by: str = "none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +121,7 @@ def audited(settings: Settings, given: AuditOptions) -> AuditedFolder:
         given.max_damaged,
         mistakes=0,
         painted=given.painted,
+        group_of=grouping(given.group_by),
     )
     with telling() as tell:
         audit, facts, broken = audit_folder(
@@ -129,9 +132,11 @@ def audited(settings: Settings, given: AuditOptions) -> AuditedFolder:
             limits=options.limits,
             threads=options.threads,
             class_depth=class_depth,
+            group_of=options.group_of,
             on_done=lambda done: tell("reading", done, len(items)),
         )
         check_damage(broken, len(items), given.max_damaged)
+        check_groups(options.group_of, facts)
         if bundle is None:
             return AuditedFolder(audit, None, tuple(broken), {})
         proved = proved_here(settings, bundle.folder)

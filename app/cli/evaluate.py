@@ -18,7 +18,7 @@ from app.cli.bundle_argument import bundle_folder
 from app.cli.summary import figures_tables
 from app.errors import InvalidRequest
 from app.evaluation.audit import Audit, audit_folder
-from app.evaluation.evaluate import Options, Tell, check_damage, evaluate, history_path
+from app.evaluation.evaluate import Options, Tell, check_damage, check_groups, evaluate, history_path
 from app.evaluation.evaluated import LEAST_PER_CLASS, Evaluated, Evaluation, compare
 from app.evaluation.groups import grouping
 from app.evaluation.history import EpochRow, read_history
@@ -139,10 +139,7 @@ def _one(
         group_of=options.group_of,
         on_done=lambda done: tell("reading", done, len(pictures.items)),
     )
-    if options.group_of is not None and not any(each.group for each in facts):
-        raise InvalidRequest(
-            "--group-by: no picture of the folder says a group; try it on a name below the folder"
-        )
+    check_groups(options.group_of, facts)
     check_damage(broken, len(pictures.items), options.max_damaged)
     proved = proved_here(settings, bundle.folder)
     try:

@@ -8,6 +8,13 @@ import typer
 from app.cli.shared_options import Device, Repository
 
 measuring = typer.Typer()
+GroupBy = Annotated[
+    str,
+    typer.Option(
+        help="What belongs together, such as the views of one animal: none, day, camera, or a regular expression on the "
+        "name below the folder"
+    ),
+]
 
 
 @measuring.command()
@@ -29,13 +36,7 @@ def evaluate(
     painted: Annotated[
         int, typer.Option(help="Pictures in which ink and backdrop are painted over; 0: none", min=0)
     ] = 100,
-    group_by: Annotated[
-        str,
-        typer.Option(
-            help="What is right or wrong together, such as the views of one animal: none, day, camera, or a regular "
-            "expression on the name below the folder"
-        ),
-    ] = "none",
+    group_by: GroupBy = "none",
     models: Repository = None,
     device: Device = None,
 ) -> None:
@@ -73,6 +74,7 @@ def audit(
     painted: Annotated[
         int, typer.Option(help="Pictures in which ink and backdrop are painted over; 0: none", min=0)
     ] = 100,
+    group_by: GroupBy = "none",
     models: Repository = None,
     device: Device = None,
     as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
@@ -85,7 +87,7 @@ def audit(
         raise typer.BadParameter("give the folder of pictures, and before it perhaps a bundle")
     settings = load_settings(model_repository=models, device=device, log_format="text", log_level="warning")
     bundle = arguments[0] if len(arguments) == 2 else None
-    options = AuditOptions(bundle, Path(arguments[-1]), out, language, max_damaged, painted)
+    options = AuditOptions(bundle, Path(arguments[-1]), out, language, max_damaged, painted, group_by)
     run_audit(settings, options, as_json=as_json)
 
 

@@ -59,6 +59,14 @@ def check_damage(failures: Sequence[Failure], count: int, max_damaged: float) ->
         )
 
 
+def check_groups(group_of: GroupOf | None, facts: Sequence[PictureFacts]) -> None:
+    """Raises InvalidRequest where groups were asked for and no picture says one."""
+    if group_of is not None and not any(each.group for each in facts):
+        raise InvalidRequest(
+            "--group-by: no picture of the folder says a group; try it on a name below the folder"
+        )
+
+
 def evaluate(
     bundle: Bundle,
     engine: Engine,
@@ -161,12 +169,9 @@ def evaluate(
 
 
 def _groups(items: Sequence[LabelledItem], facts: Sequence[PictureFacts]) -> tuple[str, ...]:
-    """(N,): a picture that says no group is one of its own."""
-    named = {each.item.path: each.group for each in facts}
-    return tuple(
-        f"picture {item.path}" if (group := named.get(item.path)) is None else f"group {group}"
-        for item in items
-    )
+    """(N,)."""
+    named = {each.item.path: each.counts_with for each in facts}
+    return tuple(named.get(item.path, f"picture {item.path}") for item in items)
 
 
 def history_path(bundle_folder: Path) -> Path:

@@ -46,6 +46,11 @@ class PictureFacts:
     group: str | None = None
     """Of the pictures that it may not be counted apart from, where one was asked for and the picture says it."""
 
+    @property
+    def counts_with(self) -> str:
+        """The same for all pictures that are one thing; a picture that says no group is one of its own."""
+        return f"picture {self.item.path}" if self.group is None else f"group {self.group}"
+
     def of(self, fact: Fact) -> str | None:
         """One of them."""
         return self.values[FACTS.index(fact)]
@@ -71,7 +76,7 @@ def read_facts(
         max_bytes: of a file.
         threads: that read.
         class_depth: parts of a path below the folder down to the class.
-        group_of: what belongs together; told the name below the folder.
+        group_of: what belongs together; told the name from the class folder on: not train/, or an animal would be two.
         on_done: told how many more are done.
     """
     words = sorted({word.lower() for word in class_words}, key=len, reverse=True)
@@ -83,7 +88,8 @@ def read_facts(
         except RequestError as error:
             return Failure(item, error)
         # Below the class folder only: what that is called, the class says already.
-        below = item.path.relative_to(folder).parts[class_depth:]
+        parts = item.path.relative_to(folder).parts
+        above, below = parts[:class_depth], parts[class_depth:]
         name = "/".join(below)
         days, cameras = grouping("day"), grouping("camera")
         assert days is not None  # noqa: S101 - both are known words
@@ -101,7 +107,7 @@ def read_facts(
                 float(len(data)),
             ),
             hashlib.sha256(data).hexdigest(),
-            None if group_of is None else group_of(item.path.relative_to(folder).as_posix(), data),
+            None if group_of is None else group_of("/".join((*above[class_depth - 1 :], name)), data),
         )
 
     facts: list[PictureFacts] = []

@@ -24,7 +24,7 @@ from app.evaluation.association import (
     share_above,
 )
 from app.evaluation.facts import AMOUNTS, FACTS, Amount, Fact, PictureFacts, are_patterns
-from app.evaluation.metrics import wilson_interval
+from app.evaluation.metrics import Counts, wilson_interval
 
 UNKNOWN: Final = "-"
 """The group of pictures that say nothing: whether a picture has metadata may itself tell its class."""
@@ -101,7 +101,8 @@ def compared(
 ) -> tuple[tuple[Association, ...], tuple[Ordering, ...]]:
     """Every fact and every amount that the pictures say something of.
 
-    Each is one more chance for an accident, so what counts is corrected for how many there are.
+    Each is one more chance for an accident, so what counts is corrected for how many there are. Where pictures have groups,
+    an accident is one of whole groups: ten views of one animal were all taken on its day.
 
     Args:
         facts: at least one.
@@ -110,7 +111,8 @@ def compared(
     tables, orders = _tables(facts, classes), _orders(facts, classes)
     # One group or one class cannot go together with anything: it is no test, and costs the others nothing.
     tested = [fact for fact, table in tables.items() if min(table.counts.shape) > 1]
-    chances = [chance_of(tables[fact].counts) for fact in tested] + [each.chance for each in orders]
+    chances = [chance_of(_by_groups(facts, classes, fact)) for fact in tested]
+    chances += [each.chance for each in orders]
     corrected = holm(chances)
     of = {fact: (chances[at], corrected[at]) for at, fact in enumerate(tested)}
     found = []
@@ -135,6 +137,12 @@ def _tables(facts: Sequence[PictureFacts], classes: Sequence[str]) -> dict[Fact,
     return tables
 
 
+def _by_groups(facts: Sequence[PictureFacts], classes: Sequence[str], fact: Fact) -> Counts:
+    """As the table, but each group counts once in a cell."""
+    units = {(each.counts_with, classes[each.item.class_index], each.of(fact) or UNKNOWN) for each in facts}
+    return contingency(*zip(*[unit[1:] for unit in units], strict=True), order=classes).counts
+
+
 def _orders(facts: Sequence[PictureFacts], classes: Sequence[str]) -> list[Ordering]:
     """Not corrected yet; an amount that is the same everywhere, or that one class alone says, is none."""
     found = []
@@ -142,13 +150,20 @@ def _orders(facts: Sequence[PictureFacts], classes: Sequence[str]) -> list[Order
         said = [
             (value, each.item.class_index) for each in facts if (value := each.amounts[place]) is not None
         ]
+        units: dict[tuple[str, int], list[float]] = {}
+        for each in facts:
+            if (value := each.amounts[place]) is not None:
+                units.setdefault((each.counts_with, each.item.class_index), []).append(value)
         values = np.array([value for value, _ in said], np.float64)
         labels = np.array([index for _, index in said], np.int64)
         if len(np.unique(values)) < 2 or len(np.unique(labels)) < 2:
             continue
         shares = {int(index): share_above(values, labels == index) for index in np.unique(labels)}
         farthest = max(shares, key=lambda index: abs(shares[index] - 0.5))
-        chance = chance_of_order(values, labels)
+        chance = chance_of_order(
+            np.array([np.mean(those) for those in units.values()], np.float64),
+            np.array([index for _, index in units], np.int64),
+        )
         count = int((labels == farthest).sum())
         found.append(Ordering(amount, classes[farthest], count, shares[farthest], chance, chance))
     return found
@@ -181,25 +196,34 @@ class GroupScore:
     group: str
     count: int
     hits: int
+    independent: int | None = None
+    """What the pictures amount to where those of one animal are right or wrong together; None: each counts."""
 
     @property
     def interval(self) -> tuple[float, float]:
-        """The 95 % confidence interval of the accuracy."""
-        return wilson_interval(self.hits, self.count)
+        """The 95 % confidence interval of the accuracy, of as many pictures as are independent."""
+        count = self.independent or self.count
+        return wilson_interval(self.hits * count / self.count, count)
 
 
 def scores_by_group(facts: Sequence[PictureFacts], is_right: dict[str, bool]) -> tuple[GroupScore, ...]:
     """Of every fact with two groups or more; `is_right` by the path of the file, where it was predicted."""
     scores = []
+    is_grouped = any(each.group is not None for each in facts)
     for fact in FACTS:
         rights: dict[str, list[bool]] = {}
+        together: dict[str, set[str]] = {}
         for each in facts:
-            if (right := is_right.get(str(each.item.path))) is not None:
-                rights.setdefault(each.of(fact) or UNKNOWN, []).append(right)
+            path = str(each.item.path)
+            if (right := is_right.get(path)) is not None:
+                group = each.of(fact) or UNKNOWN
+                rights.setdefault(group, []).append(right)
+                together.setdefault(group, set()).add(each.counts_with)
         if len(rights) > 1 and (
             fact not in {"name", "folder"} or are_patterns([each.of(fact) for each in facts])
         ):
             scores += [
-                GroupScore(fact, group, len(those), sum(those)) for group, those in sorted(rights.items())
+                GroupScore(fact, group, len(those), sum(those), len(together[group]) if is_grouped else None)
+                for group, those in sorted(rights.items())
             ]
     return tuple(scores)

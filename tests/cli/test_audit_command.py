@@ -1,6 +1,7 @@
 """`lineside audit`: of a folder alone, and of a bundle on it."""
 
 import json
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -142,6 +143,19 @@ def test_sides_may_hold_the_labels_of_a_bundle(tmp_path: Path) -> None:
         ("암", 1),
         ("female", 1),
     ]
+
+
+def test_views_on_two_sides_are_of_one_animal(pictures: Path, tmp_path: Path) -> None:
+    """In `train/boar/x` and `val/boar/x`."""
+    for side in ("train", "val"):
+        shutil.copytree(pictures, tmp_path / "sides" / side)
+
+    by_name = found(tmp_path / "sides", "--group-by", r"^(\w+/\S+)_\d")
+    by_nothing = command(pictures, "--group-by", "carcass(.*)")
+
+    assert [each["chance"] > 0.2 for each in by_name["associations"] if each["fact"] == "day"] == [True]
+    assert isinstance(by_nothing.exception, InvalidRequest)
+    assert "says a group" in by_nothing.exception.message
 
 
 def test_sides_without_train_are_not_called_classes(tmp_path: Path) -> None:

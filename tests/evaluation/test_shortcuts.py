@@ -8,9 +8,11 @@ from PIL import Image
 from app.errors import UnreadableImage
 from app.evaluation.audit import audit_folder
 from app.evaluation.facts import PictureFacts, name_pattern, read_facts
+from app.evaluation.groups import grouping
 from app.evaluation.labelled import read_labelled
+from app.evaluation.metrics import wilson_interval
 from app.evaluation.predictions import Limits
-from app.evaluation.shortcuts import Association, compared
+from app.evaluation.shortcuts import Association, compared, scores_by_group
 from app.reports.audit_words import findings
 
 CLASSES = ("castrate", "boar", "female")
@@ -149,6 +151,32 @@ def test_what_is_looked_at_besides_makes_an_accident_less_likely_to_be_believed(
     assert camera.separations == ()
 
 
+def test_views_of_one_animal_are_one_accident(tmp_path: Path) -> None:
+    """Four animals a class in six views, each taken on one of three days by accident, by one class earlier in the day."""
+    for place, name in enumerate(CLASSES):
+        for animal, day in enumerate(((1, 1, 2, 3), (2, 2, 2, 3), (1, 3, 3, 3))[place]):
+            for view in range(6):
+                photograph(
+                    tmp_path / name / f"{name[0]}{animal}_v{view}.jpg",
+                    f"2020-02-0{day}",
+                    clock=f"{8 + place + animal:02}:00:{view:02}",
+                )
+    items = read_labelled(tmp_path, CLASSES).items
+
+    def day_and_time(group_by: str) -> tuple[str, float]:
+        facts, _ = read_facts(
+            items, tmp_path, CLASSES, max_bytes=10**6, threads=1, group_of=grouping(group_by)
+        )
+        tables, orders = compared(facts, CLASSES)
+        [time] = [each.corrected for each in orders if each.amount == "time"]
+        return {each.fact: each.strength for each in tables}["day"], time
+
+    assert day_and_time("none")[0] != "none"
+    assert day_and_time("none")[1] < 0.05
+    assert day_and_time(r"(\w+)_v")[0] == "none"
+    assert day_and_time(r"(\w+)_v")[1] > 0.05
+
+
 def test_few_pictures_of_as_many_days_prove_nothing(tmp_path: Path) -> None:
     for place, name in enumerate(CLASSES):
         for number in range(3):
@@ -190,3 +218,18 @@ def test_what_the_class_folder_is_called_says_no_camera_and_no_day(tmp_path: Pat
     facts, _ = read_facts(items, tmp_path, ("cam 1", "2020-07-17 boars"), max_bytes=10**6, threads=1)
 
     assert {(each.of("day"), each.of("camera")) for each in facts} == {(None, None)}
+
+
+def test_an_accuracy_by_group_is_no_surer_than_its_animals_are_many(tmp_path: Path) -> None:
+    """Two carcasses in twenty views each are two, not forty."""
+    for number in range(40):
+        photograph(tmp_path / "boar" / f"pig{number // 20}_{number}.jpg", f"2020-02-{10 + number % 2}")
+    items = read_labelled(tmp_path, CLASSES).items
+    alone, together = (
+        read_facts(items, tmp_path, CLASSES, max_bytes=10**6, threads=1, group_of=grouping(by))[0]
+        for by in ("none", r"(pig\d)_")
+    )
+    is_right = {str(item.path): True for item in items}
+
+    assert {each.interval for each in scores_by_group(alone, is_right)} == {wilson_interval(20, 20)}
+    assert {each.interval for each in scores_by_group(together, is_right)} == {wilson_interval(2, 2)}
