@@ -12,7 +12,7 @@ import itertools
 import json
 import os
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -141,7 +141,10 @@ async def _score(
 
             # Enough at a time to fill the largest batch while the next one is decoded.
             at_once = min(2 * max(deployment.batch_sizes), settings.max_queue_entries, settings.max_requests)
-            return await _all(files, one, at_once, lambda: progress.advance(task)), deployment
+            rows = await _all(files, one, at_once, lambda: progress.advance(task))
+        if with_overlays:
+            _remove_earlier(out / "overlays", names, rows, deployment.classes)
+        return rows, deployment
     finally:
         await wiring.close(timeout_s=settings.drain_timeout_s)
 
@@ -209,8 +212,8 @@ async def _score_one(
         return Scored(path, line, true_index, error=error)
     top = prediction.top
     if overlay is not None and prediction.cam is not None:
-        name = f"{overlay.name}-{_short(top.class_name)}.jpg"
-        await asyncio.to_thread(write_outputs, (overlay.with_name(name), prediction.cam.data))
+        place = overlay.with_name(_overlay_name(overlay.name, top.class_name))
+        await asyncio.to_thread(write_outputs, (place, prediction.cam.data))
     line = _line(
         str(path),
         true_class,
@@ -249,6 +252,28 @@ def overlay_names(files: Sequence[Path]) -> dict[Path, str]:
         taken.add(name)
         names[path] = name
     return names
+
+
+def _overlay_name(name: str, class_name: str) -> str:
+    return f"{name}-{_short(class_name)}.jpg"
+
+
+def _remove_earlier(
+    folder: Path, names: Mapping[Path, str], rows: Sequence[Scored], classes: Sequence[str]
+) -> None:
+    """Overlays of an earlier run in which one of these pictures was called something else."""
+    written = {
+        _overlay_name(names[row.path], classes[row.predicted_index])
+        for row in rows
+        if row.predicted_index is not None
+    }
+    known = set(names.values())
+    endings = [_overlay_name("", name) for name in classes]
+    for entry in folder.iterdir():
+        if entry.name not in written and any(
+            entry.name.endswith(ending) and entry.name.removesuffix(ending) in known for ending in endings
+        ):
+            entry.unlink(missing_ok=True)
 
 
 def _numbered(name: str) -> Iterator[str]:

@@ -85,14 +85,20 @@ def test_damaged_picture_is_listed_and_the_rest_is_scored(repository: Path, tmp_
 
 
 def test_overlays_are_written_beside_on_request(repository: Path, tmp_path: Path) -> None:
-    """One a picture, of its size, named by what was predicted."""
+    """One a picture, of its size, named by what was predicted; none of an earlier run beside it."""
     (tmp_path / "a.png").write_bytes(picture_file(1, "PNG"))
     arguments = ["predict", str(tmp_path / "a.png"), "--overlays"]
+    # Another model called it otherwise, and drew more pictures.
+    (tmp_path / "out" / "overlays").mkdir(parents=True)
+    others = {"another-b-boar.jpg", "notes.txt"}
+    for name in (*others, *(f"{tmp_path.name[:60]}-a-{name}.jpg" for name in CLASSES)):
+        (tmp_path / "out" / "overlays" / name).write_bytes(b"old")
 
     result = run.invoke(app, [*arguments, "--models", str(repository), "--out", str(tmp_path / "out")])
 
     assert result.exit_code == 0, result.output
-    [overlay] = (tmp_path / "out" / "overlays").iterdir()
+    assert others <= {path.name for path in (tmp_path / "out" / "overlays").iterdir()}
+    [overlay] = [path for path in (tmp_path / "out" / "overlays").iterdir() if path.name not in others]
     [row] = rows_of(tmp_path / "out" / "predictions.csv")
     assert overlay.stem.endswith(f"-a-{row['class']}")
     with Image.open(overlay) as drawn:
