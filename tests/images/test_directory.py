@@ -68,6 +68,22 @@ def test_a_tiff_in_very_many_pieces_is_refused_with_a_way_out(kind: str, magic: 
     assert np.array_equal(np.asarray(few.image)[..., 0], [[10, 20, 30, 40]] * 3_000)
 
 
+@pytest.mark.parametrize("magic", [LITTLE, BIG, BIG_TIFF])
+def test_a_directory_of_very_many_entries_is_refused_with_a_way_out(magic: bytes) -> None:
+    """Pillow steps through each."""
+
+    def of(entries: int) -> bytes:
+        strip = {278: (LONG, [4]), 273: (LONG, [16]), 279: (LONG, [16])}
+        more = {40_000 + number: (SHORT, [1]) for number in range(entries - 9)}
+        return tiff(grey(4, 4) | strip | more, bytes(range(16)), magic=magic)
+
+    few = read(of(4_000))
+
+    with pytest.raises(UnreadableImage, match=r"directory has 5,000 entries.* 4,096 .*save it again"):
+        read(of(5_000))
+    assert few.width == 4
+
+
 RAMP = np.array(
     [[[0, 40, 80], [10, 200, 30]], [[255, 1, 2], [90, 91, 250]], [[7, 8, 9], [60, 50, 40]]], np.uint8
 )
