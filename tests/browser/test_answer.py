@@ -1,6 +1,7 @@
 """A picture goes in; the class and its evidence come out."""
 
 import io
+import os
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -224,6 +225,25 @@ def test_a_dropped_file_is_classified(page: Page, answer_for: Answers) -> None:
     wait_for_answer(page, "dropped.jpg")
 
     assert verdict(page) == answer_for(data)["class"]
+
+
+def test_a_file_that_the_camera_writes_over_is_asked_about_as_it_was(
+    page: Page, tmp_path: Path, answer_for: Answers
+) -> None:
+    """A browser reads nothing more of a file that changed after it was chosen, and says that the network failed."""
+    latest, data = tmp_path / "latest.jpg", picture_file(6)
+    latest.write_bytes(data)
+    page.set_input_files("#file", latest)
+    wait_for_answer(page, "latest.jpg")
+
+    latest.write_bytes(picture_file(7))
+    os.utime(latest, (0, 0))
+    other = answer_for(data)["top_k"][1]["class"]
+    bar(page, other).click()
+
+    expected = answer_for(data, target=other)["explanation"]["sentence"]["en"]
+    expect(page.locator("#sentence")).to_have_text(expected)
+    assert page.locator("#problem").is_hidden()
 
 
 def test_of_several_dropped_files_the_first_is_used_and_that_is_said(page: Page) -> None:

@@ -171,6 +171,20 @@ def test_what_takes_long_can_be_stopped(page: Page, silence: Callable[[str], Non
     assert page.evaluate("document.activeElement.id") == "answer"
 
 
+def test_colours_chosen_before_a_stop_are_drawn_after_it(page: Page, silence: Callable[[str], None]) -> None:
+    """Else the list would name others than those on the stage."""
+    silence("**/explain?*colormap=inferno*")
+    with page.expect_request("**/explain?*"):
+        page.get_by_role("button", name="second.png").click()
+    page.locator("#colours").select_option("cividis")
+
+    page.clock.fast_forward(4000)
+    page.locator("#stop").click()
+
+    expect(page.locator("#ramp")).to_have_attribute("data-colours", "cividis")
+    expect(page.locator("#plain")).to_have_attribute("alt", "The picture first.jpg, as the server read it")
+
+
 def test_a_picture_is_given_up_when_no_answer_can_come_any_more(
     page: Page, silence: Callable[[str], None]
 ) -> None:

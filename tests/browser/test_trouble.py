@@ -88,6 +88,38 @@ def test_a_press_that_slips_changes_nothing(page: Page, pressed: str) -> None:
     expect(page.locator("#plain")).to_have_attribute("alt", "The picture first.jpg, as the server read it")
 
 
+def test_files_are_taken_after_a_drag_whose_source_was_drawn_anew(page: Page) -> None:
+    """Text that is replaced while it is dragged, as by the next look at the models, never tells that the drag is over."""
+    choose_sample(page, "first.jpg")
+    page.evaluate("addEventListener('dragstart', () => import('/static/draw.js').then(({ draw }) => draw()))")
+    page.locator("#facts dd").first.evaluate("text => getSelection().selectAllChildren(text)")
+    page.locator("#facts dd").first.scroll_into_view_if_needed()
+    box = page.locator("#facts dd").first.bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + 10, box["y"] + 8)
+    page.mouse.down()
+    with page.expect_event("console", lambda message: message.text == "begun"):
+        page.evaluate("addEventListener('dragstart', () => console.log('begun'))")
+        page.mouse.move(box["x"] + 40, box["y"] + 12, steps=4)
+    page.mouse.up()
+    page.mouse.move(10, 10)
+
+    drop(page, ("dropped.jpg", picture_file(6)))
+
+    expect(page.locator("#plain")).to_have_attribute("alt", "The picture dropped.jpg, as the server read it")
+
+
+def test_a_file_that_cannot_be_opened_is_no_lost_network(page: Page) -> None:
+    gone = "Promise.reject(new DOMException('gone', 'NotFoundError'))"
+    page.evaluate(f"() => {{ File.prototype.arrayBuffer = () => {gone} }}")
+
+    choose_file(page, "moved.jpg", picture_file(1))
+
+    text = problem(page)
+    assert "The file cannot be opened" in text
+    assert "moved.jpg" in text
+
+
 def test_a_lost_network_is_said_and_the_same_picture_tried_again(page: Page) -> None:
     page.context.set_offline(True)
     page.get_by_role("button", name="first.jpg").click()

@@ -14,6 +14,7 @@ export function listenForFiles(onFiles) {
   let isOwn = false; // begun on this page: a press on the picture that slipped
   addEventListener("dragstart", () => (isOwn = true));
   addEventListener("dragend", () => (isOwn = false));
+  addEventListener("pointermove", () => (isOwn = false)); // a drag's source that was drawn anew meanwhile tells no end
 
   let depth = 0; // dragenter and dragleave come for every element that is crossed
   const follow = (step) => {

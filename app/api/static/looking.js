@@ -14,6 +14,8 @@ import { forget, shownClass, state } from "./state.js";
 import { watchModels } from "./watch.js";
 import { attempt, begin } from "./work.js";
 
+const MOST_KEPT_BYTES = 2 ** 28; // a larger file is left where it is: the server refuses it by its length
+
 /** Classify one picture. */
 async function look(picture, load = async () => picture.blob) {
   closeSheet();
@@ -40,7 +42,7 @@ export function lookAtFiles(files) {
     draw();
     return bringIntoView("problem");
   }
-  look({ name: files[0].name || "picture", blob: files[0] });
+  look({ name: files[0].name || "picture" }, () => keep(files[0]));
   if (files.length > 1) state.several = files[0].name;
   draw();
 }
@@ -139,6 +141,15 @@ async function describedAnew(model, answer) {
   if (answer.model.digest === model.digest) return model;
   await watchModels();
   return state.models.find((one) => keyOf(one) === keyOf(model)) ?? model;
+}
+
+/** The bytes as they are now: a camera may write its next picture over this one, and browsers then read neither. */
+async function keep(file) {
+  if (file.size > MOST_KEPT_BYTES) return file;
+  const bytes = await file.arrayBuffer().catch(({ message }) => {
+    throw new Problem("unreadable_file", { detail: message });
+  });
+  return new Blob([bytes]);
 }
 
 /** What the map is laid over; a browser may be unable to show it. */

@@ -79,7 +79,7 @@ element("strength").addEventListener("input", (event) => setStrength(Number(even
 element("colours").addEventListener("change", (event) => chooseColours(event.target.value));
 element("model").addEventListener("change", (event) => chooseModel(event.target.value));
 whenPressed("retry", () => leaveTo("answer", () => state.retry?.()));
-whenPressed("stop", () => leaveTo("answer", stop));
+whenPressed("stop", () => leaveTo("answer", () => (stop(), recolour())));
 whenPressed("look-again", () => leaveTo("answer", lookAgain));
 whenPressed("copy", copyCommand);
 whenPressed("marks-toggle", toggleMarks);

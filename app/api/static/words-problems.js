@@ -59,6 +59,11 @@ export const PROBLEM_WORDS = {
     en: "Drop a picture file: not a folder, a link or text.",
     ko: "폴더, 링크, 글자가 아닌 사진 파일을 놓으세요.",
   },
+  "error.unreadable_file": { en: "The file cannot be opened", ko: "파일을 열 수 없습니다" },
+  "error.unreadable_file.hint": {
+    en: "Was it moved, deleted or written over? Choose it again.",
+    ko: "옮겨졌거나 지워졌거나 다른 내용으로 덮어써졌을 수 있습니다. 다시 고르세요.",
+  },
   "error.empty_file": { en: "The file is empty", ko: "빈 파일입니다" },
   "error.empty_file.hint": { en: "It holds no bytes. Take or export it again.", ko: "내용이 없습니다. 다시 저장하세요." },
   "error.unexpected": { en: "The server's answer makes no sense", ko: "서버의 응답을 이해할 수 없습니다" },
