@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from app.evaluation.audit import Audit
-from app.evaluation.shortcuts import UNKNOWN, Association
+from app.evaluation.shortcuts import Association
 from app.explain.rounding import figure
 from app.reports.audit_words import FACT_WORDS, WHAT_WORDS, Language, findings
 from app.reports.evaluation_charts import interval_bar, shade
@@ -186,10 +186,9 @@ def _by_group(audit: Audit, words: Words, numbers_file: str) -> list[Child]:
     rows: list[list[Child]] = []
     for each in scores[:MAX_GROUP_ROWS]:
         low, high = each.interval
-        group = each.group if each.group != UNKNOWN else "-"
         rows.append(
             [
-                element("span", f"{FACT_WORDS[language][each.fact]}: ", isolated(group)),
+                element("span", f"{FACT_WORDS[language][each.fact]}: ", isolated(each.group)),
                 str(each.count),
                 str(each.hits),
                 percent(each.hits / each.count, language),

@@ -10,7 +10,7 @@ from typing import Final, Literal
 from app.evaluation.audit import Audit
 from app.evaluation.facts import FACTS, Amount, Fact
 from app.evaluation.robustness import PaintedOver, What
-from app.evaluation.shortcuts import Association, Ordering, Separation
+from app.evaluation.shortcuts import UNKNOWN, Association, Ordering, Separation
 from app.explain.korean import with_particle
 from app.explain.rounding import figure
 from app.reports.numbers import percent, pictures
@@ -52,6 +52,8 @@ WHAT_WORDS: Final[Mapping[Language, Mapping[What, str]]] = {
     "en": {"ink": "ink marks", "backdrop": "backdrop"},
     "ko": {"ink": "잉크 표시", "backdrop": "배경"},
 }
+_UNSAID: Final[Mapping[Language, str]] = {"en": "not recorded", "ko": "기록 없음"}
+"""The group of pictures that say nothing of a fact."""
 _APART: Final[Mapping[Fact, str]] = {
     "day": "was photographed on another day than",
     "camera": "was photographed with another camera than",
@@ -152,12 +154,12 @@ class _English:
     def apart(self, each: Association, separation: Separation) -> str:
         said = (
             f"Every {self.name(separation.class_name)} ({pictures(separation.count, 'en')}) {_APART[each.fact]} every other "
-            f"picture: {_named(separation.groups)}; the others {_named(separation.others)}. "
+            f"picture: {_named(separation.groups, 'en')}; the others {_named(separation.others, 'en')}. "
         )
         return said + self._meaning(each.fact)
 
     def all_apart(self, each: Association) -> str:
-        own = "; ".join(f"{self.name(one.class_name)} {_named(one.groups)}" for one in each.separations)
+        own = "; ".join(f"{self.name(one.class_name)} {_named(one.groups, 'en')}" for one in each.separations)
         return f"No two classes share a {FACT_WORDS['en'][each.fact]}: {own}. {self._meaning(each.fact)}"
 
     def together(self, each: Association) -> str:
@@ -231,12 +233,12 @@ class _Korean:
     def apart(self, each: Association, separation: Separation) -> str:
         name = with_particle(self.name(separation.class_name), "은/는")
         return (
-            f"{name} {separation.count}장 모두 나머지 사진과 {_APART_KO[each.fact]}: {_named(separation.groups)}, "
-            f"나머지 {_named(separation.others)}. {self._meaning(each.fact)}"
+            f"{name} {separation.count}장 모두 나머지 사진과 {_APART_KO[each.fact]}: {_named(separation.groups, 'ko')}, "
+            f"나머지 {_named(separation.others, 'ko')}. {self._meaning(each.fact)}"
         )
 
     def all_apart(self, each: Association) -> str:
-        own = "; ".join(f"{self.name(one.class_name)} {_named(one.groups)}" for one in each.separations)
+        own = "; ".join(f"{self.name(one.class_name)} {_named(one.groups, 'ko')}" for one in each.separations)
         word = with_particle(FACT_WORDS["ko"][each.fact], "이/가")
         return f"{word} 같은 클래스가 하나도 없습니다: {own}. {self._meaning(each.fact)}"
 
@@ -291,6 +293,7 @@ class _Korean:
         return f"{name} 판정한 {count}장 중 {outside}장에서 근거 대부분이 관심 영역 밖에 있습니다."
 
 
-def _named(groups: tuple[str, ...]) -> str:
+def _named(groups: tuple[str, ...], language: Language) -> str:
     more = len(groups) - MAX_NAMED
-    return ", ".join(groups[:MAX_NAMED]) + (f" +{more}" if more > 0 else "")
+    named = [_UNSAID[language] if group == UNKNOWN else group for group in groups[:MAX_NAMED]]
+    return ", ".join(named) + (f" +{more}" if more > 0 else "")

@@ -188,7 +188,7 @@ ENGLISH: Final = Words(
     control_changed="control: called something else",
     control_shift="control: mean change",
     chance="by chance",
-    skipped="Could not be read and count nowhere: {}",
+    skipped="Could not be read, and in no figure of a model: {}",
     more="and {count} more, in {file}",
     independent="Intervals: Wilson (accuracy, recall), bootstrap of 2,000 rounds (balanced accuracy, macro F1). Pictures "
     "are taken as independent. Where several show one animal, the intervals are too narrow and a difference "
@@ -278,7 +278,7 @@ KOREAN: Final = Words(
     control_changed="대조군: 판정이 바뀜",
     control_shift="대조군: 평균 변화",
     chance="우연 확률",
-    skipped="읽지 못해 어디에도 세지 않음: {}",
+    skipped="읽지 못해 모델의 어느 수치에도 세지 않음: {}",
     more="그 밖에 {count}개는 {file} 파일에 있습니다",
     independent="구간: 윌슨(정확도, 재현율), 부트스트랩 2,000회(균형 정확도, 매크로 F1). 사진은 서로 독립이라고 봅니다. "
     "한 마리를 여러 장 찍었다면 구간이 너무 좁고 차이가 실제보다 확실해 보이므로 --group-by를 쓰십시오.",

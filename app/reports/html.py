@@ -19,10 +19,10 @@ Child = Element | str | None
 
 _SHARED_STYLE = "common.css"
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
-# What XML and HTML cannot hold: control characters, and the halves of characters that stand for a file name's bad bytes.
 _HANGUL = re.compile("[\u1100-\u11ff\u3130-\u318f\uac00-\ud7a3]")
 _AFTER_SENTENCE = re.compile(r"(?<=[.!?;] )")
 _LATIN = re.compile("[A-Za-z]")
+# What XML and HTML cannot hold: control characters, and the halves of characters that stand for a file name's bad bytes.
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 
 

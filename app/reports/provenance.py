@@ -53,7 +53,7 @@ def model_line(model: ModelFacts | None, *, is_named: bool = False) -> Child:
 
 
 def unread(failures: Sequence[Failure], words: Words, *, numbers_file: str) -> list[Child]:
-    """The files that count nowhere, and why.
+    """The files that no model saw, and why; an audit counts their names, days and kinds all the same.
 
     Args:
         failures: all of them.

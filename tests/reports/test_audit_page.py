@@ -8,13 +8,14 @@ import pytest
 from app import __version__
 from app.domain import ModelIdentity
 from app.errors import UnreadableImage
+from app.evaluation.association import contingency
 from app.evaluation.audit import Audit
 from app.evaluation.evaluated import ModelFacts
 from app.evaluation.labelled import LabelledItem
 from app.evaluation.predictions import Failure
-from app.evaluation.shortcuts import GroupScore
+from app.evaluation.shortcuts import UNKNOWN, Association, GroupScore, Separation
 from app.reports.audit_page import audit_page
-from app.reports.audit_words import Language
+from app.reports.audit_words import Language, findings
 
 MODEL = ModelFacts(
     ModelIdentity("line", 1, "sha256:" + "ab" * 32),
@@ -76,6 +77,26 @@ def test_of_many_groups_the_worst_are_shown_and_the_cut_is_told() -> None:
     assert len(rows) == 48
     assert days[-1] in rows[0]
     assert "and 36 more, in audit.json" in page
+
+
+@pytest.mark.parametrize(
+    ("language", "said"), [("en", "picture: not recorded; the others A."), ("ko", "기록 없음, 나머지 A.")]
+)
+def test_pictures_that_say_no_camera_are_not_called_by_a_dash(language: Language, said: str) -> None:
+    table = contingency(
+        ["boar"] * 20 + ["female"] * 20, [UNKNOWN] * 20 + ["A"] * 20, order=("boar", "female")
+    )
+    apart = Separation("boar", 20, (UNKNOWN,), ("A",))
+    found = Association("camera", table, 1.0, 0.001, 0.001, (apart,))
+
+    assert said in findings(Audit(("boar", "female"), (20, 20), (found,)), language)[0].text
+
+
+def test_an_audit_says_of_unread_files_no_more_than_that_no_model_saw_them() -> None:
+    """Their names and kinds are in its tables."""
+    text = text_of(page_of(Audit(("boar", "female"), (9, 6), ()), unread=2))
+
+    assert "Could not be read, and in no figure of a model: 2" in text
 
 
 def test_of_many_broken_files_the_cut_is_told() -> None:
