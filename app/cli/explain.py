@@ -5,6 +5,7 @@ explanations.json; both written whole or not at all
 """
 
 import json
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -71,6 +72,8 @@ def run_explain(settings: Settings, options: ExplainOptions) -> int:
         settings.image_threads or available_cores(),
         settings.batch_sizes,
     )
+    for path in (options.out, numbers):
+        _make_room(path)
     with _proved(settings, folders, options.layers, console) as models, _progress(console) as progress:
         looking = progress.add_task("asking", total=len(items))
         found = survey(
@@ -95,8 +98,6 @@ def run_explain(settings: Settings, options: ExplainOptions) -> int:
         page = explanations_page(report, WORDS[options.language])
         text = json.dumps(explanations_json(report), ensure_ascii=False) + "\n"
     files = ((options.out, page), (numbers, text.encode("utf-8", "replace")))
-    for path, _ in files:
-        place_of(path).parent.mkdir(parents=True, exist_ok=True)
     write_outputs(*files)
     for path, data in files:
         console.print(f"wrote {escape(str(path))} ({len(data) / 1e6:.1f} MB)")
@@ -118,6 +119,20 @@ def _checked_outputs(options: ExplainOptions) -> Path:
     check_output(numbers)
     check_pair(("--out", options.out), ("--json", numbers))
     return numbers
+
+
+def _make_room(path: Path) -> None:
+    """The folder that a file goes to; told before the work where there can be none."""
+    if is_stream(path):
+        return
+    folder = place_of(path).parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        reason = None if os.access(folder, os.W_OK | os.X_OK) else "not allowed"
+    except OSError as error:
+        reason = error.strerror
+    if reason is not None:
+        raise InvalidRequest(f"{path} cannot be written: {folder}: {reason}")
 
 
 def _bundle_folders(given: Sequence[str], repository: Path) -> list[Path]:
