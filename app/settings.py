@@ -60,7 +60,7 @@ class Settings(BaseSettings):
     or never."""
 
     cache_folder: Path | None = None
-    """Where networks that were converted for OpenVINO are kept; unset: the user's cache folder, else the temporary one."""
+    """Where networks that were converted for OpenVINO are kept, and copies of those that bundles bring; unset: the user's cache folder, else the temporary one."""
 
     default_model: str | None = None
     """The model that answers when a request names none; unset: the only one there is."""

@@ -15,6 +15,7 @@ from app.evaluation.audit import audit_folder, group_scores
 from app.evaluation.evaluated import Evaluated, Evaluation
 from app.evaluation.facts import PictureFacts
 from app.evaluation.gallery import gallery
+from app.evaluation.groups import grouping
 from app.evaluation.history import read_history
 from app.evaluation.labelled import LabelledItem, spread
 from app.evaluation.origins import Met
@@ -96,6 +97,7 @@ def evaluated(trained: Trained, *, name: str, max_pixels: int) -> Evaluation:
         limits=limits,
         threads=threads,
         class_depth=1 if usable[0].side is None else 2,
+        group_of=grouping(trained.configuration.data.group_by),
     )
     first = subjects[0]
     seen = set(first.predictions.items)

@@ -14,13 +14,13 @@ from functools import partial
 
 import numpy as np
 
-from app.bundles.exported import EXPORTED_FOLDER, Exported, bundle_form, network_key
+from app.bundles.exported import EXPORTED_FOLDER, Exported, network_key
 from app.bundles.repository import Bundle
 from app.engines.base import Engine, ProbingEngine
 from app.engines.beside import EngineWithProber
 from app.engines.openvino_engine import OpenVinoEngine
 from app.errors import ExportFailed, NotReady, SelfTestFailed
-from app.wiring.forms import float32_form, torch_is_installed
+from app.wiring.forms import float32_form, own_form, torch_is_installed
 from app.wiring.machine import Machine
 
 log = logging.getLogger(__name__)
@@ -60,7 +60,7 @@ def candidates(bundle: Bundle, machine: Machine, batch_sizes: Sequence[int]) -> 
             "LINESIDE_PRECISION=auto"
         )
     if is_quantised and machine.precision in {"auto", "int8"}:
-        form = _int8_form(bundle)
+        form = _int8_form(bundle, machine)
         yield "int8", lambda: _openvino(bundle, machine, form, "int8")
         return
     try:
@@ -101,8 +101,8 @@ def _unproven(machine: Machine) -> Sequence[str]:
     return ("float32",) if machine.precision == "auto" else machine.precisions
 
 
-def _int8_form(bundle: Bundle) -> Exported:
-    form = bundle_form(bundle, "int8")
+def _int8_form(bundle: Bundle, machine: Machine) -> Exported:
+    form = own_form(bundle, "int8", machine.cache)
     declared = bundle.manifest.quantization
     if form is None or declared is None:
         raise ExportFailed(

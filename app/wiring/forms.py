@@ -1,6 +1,6 @@
 """Where a bundle's OpenVINO form comes from: the bundle itself, the server's cache, or an export into the cache.
 
-bundle -> [openvino/ in it] -> [cache] -> [export in a child process] -> Exported
+bundle -> [openvino/ in it, copied into the cache] -> [cache] -> [export in a child process] -> Exported
 
 A form in the cache is named by what it was made of, so it is never stale; it gets its name last, so two servers that make
 the same one at the same time both find a whole one. Imports no torch.
@@ -17,13 +17,14 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import IO
 
 from app import __version__
-from app.bundles.exported import EXPORTED_FOLDER, Exported, bundle_form, network_key, read_exported
+from app.bundles.exported import EXPORTED_FOLDER, Exported, Form, bundle_form, network_key, read_exported
 from app.bundles.files import hidden_sibling
 from app.bundles.repository import Bundle
 from app.errors import BundleRefused, ExportFailed, ShuttingDown
@@ -58,7 +59,7 @@ def float32_form(bundle: Bundle, cache: Path | None, stopping: threading.Event) 
         BundleRefused: weights and manifest do not go together.
         ShuttingDown: the server stops.
     """
-    if (found := bundle_form(bundle, "float32")) is not None:
+    if (found := own_form(bundle, "float32", cache)) is not None:
         return found
     folder = (cache or default_cache()) / "openvino" / _name(bundle)
     with suppress(ExportFailed):  # somebody damaged the cache: it is made again
@@ -69,13 +70,48 @@ def float32_form(bundle: Bundle, cache: Path | None, stopping: threading.Event) 
             f"{bundle.name}/{bundle.version} has no `{EXPORTED_FOLDER}/` and torch, which makes it, is not installed here: run "
             f"`lineside export {bundle.name}` on a machine that has it and copy the bundle again"
         )
-    _make(bundle, folder, stopping)
+    _make(folder, bundle, "float32", lambda place: _export(bundle, place, stopping))
     made = read_exported(folder, bundle, "float32")
     if made is None:
         raise ExportFailed(
             f"the export of {bundle.name}/{bundle.version} vanished from the cache {folder.parent.name}"
         )
     return made
+
+
+def own_form(bundle: Bundle, form: Form, cache: Path | None) -> Exported | None:
+    """The form that the bundle brings, as a copy of the server's own; None where it has none.
+
+    OpenVINO goes on reading the file that it mapped. Another model that was copied over the bundle's would then answer
+    under the old one's digest, unproved, and one that became shorter would end the server (SIGBUS).
+
+    Raises:
+        ExportFailed: damaged, not whole, or made of other weights or under another manifest.
+    """
+    found = bundle_form(bundle, form)
+    if found is None:
+        return None
+    try:
+        folder = (cache or default_cache()) / "openvino" / f"{network_key(bundle)[:32]}-{found.sha256[:32]}"
+        with suppress(ExportFailed):  # somebody damaged the cache: it is copied again
+            if (kept := read_exported(folder, bundle, form)) is not None:
+                return kept
+        _make(folder, bundle, form, lambda place: _copy(found, place))
+    except ExportFailed as error:
+        log.warning(
+            "%s version %d is read from its own %s/ all the while, so nothing may be copied over it: %s",
+            *(bundle.name, bundle.version, EXPORTED_FOLDER, error.message),
+        )
+        return found
+    return read_exported(folder, bundle, form)
+
+
+def _copy(form: Exported, folder: Path) -> None:
+    try:
+        for suffix in (".xml", ".bin", ".json"):
+            shutil.copyfile(form.graph.with_suffix(suffix), folder / f"{form.form}{suffix}")
+    except OSError as error:
+        raise ExportFailed(f"no copy of it can be kept in the cache: {error.strerror}") from error
 
 
 def default_cache() -> Path:
@@ -125,7 +161,8 @@ def _name(bundle: Bundle) -> str:
     return f"{network_key(bundle)[:32]}-{made_by}"
 
 
-def _make(bundle: Bundle, folder: Path, stopping: threading.Event) -> None:
+def _make(folder: Path, bundle: Bundle, form: Form, fill: Callable[[Path], None]) -> None:
+    """The folder with a form in it, all at once; `fill` is called with an empty one."""
     _clear_away(folder)
     temporary = hidden_sibling(folder)
     try:
@@ -136,12 +173,12 @@ def _make(bundle: Bundle, folder: Path, stopping: threading.Event) -> None:
             "that can"
         ) from error
     try:
-        _export(bundle, temporary, stopping)
+        fill(temporary)
         try:
             temporary.rename(folder)
         except OSError:
             # Another server was faster, and its form is as good; or what lies there is damaged.
-            if not _is_whole(folder, bundle):
+            if not _is_whole(folder, bundle, form):
                 shutil.rmtree(folder, ignore_errors=True)
                 try:
                     temporary.rename(folder)
@@ -162,9 +199,9 @@ def _clear_away(folder: Path) -> None:
                 shutil.rmtree(left, ignore_errors=True)
 
 
-def _is_whole(folder: Path, bundle: Bundle) -> bool:
+def _is_whole(folder: Path, bundle: Bundle, form: Form) -> bool:
     try:
-        return read_exported(folder, bundle, "float32") is not None
+        return read_exported(folder, bundle, form) is not None
     except ExportFailed:
         return False
 

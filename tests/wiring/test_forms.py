@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from support.wired import bundle_in, machine, proved
 
 from app.bundles.exported import read_exported
+from app.bundles.repository import Bundle
 from app.engines.base import ProbingEngine
 from app.engines.openvino_engine import OpenVinoEngine, cpu_computes_bfloat16
 from app.errors import ExportFailed, NotReady, SettingsInvalid
@@ -44,16 +46,68 @@ def test_torch_is_taken_where_it_is_asked_for(tmp_path: Path) -> None:
     assert not (tmp_path / "cache").exists()
 
 
-def test_form_in_the_bundle_is_taken_and_the_cache_stays_empty(tmp_path: Path) -> None:
+@pytest.fixture
+def exported(tmp_path: Path) -> Bundle:
+    """A bundle that brings its form."""
     bundle = bundle_in(tmp_path)
     (bundle.folder / "openvino").mkdir()
     export_bundle(bundle, bundle.folder / "openvino")
+    return bundle
 
-    found = proved(bundle, machine(tmp_path / "cache"))
+
+def test_form_in_the_bundle_is_taken_and_nothing_is_converted(exported: Bundle, tmp_path: Path) -> None:
+    found = proved(exported, machine(tmp_path / "cache"))
 
     assert found.engine.runtime == "openvino"
-    assert not (tmp_path / "cache").exists()
-    assert found.bundle.digest == bundle.digest
+    assert found.bundle.digest == exported.digest
+    (kept,) = (tmp_path / "cache" / "openvino").iterdir()
+    assert {path.name: path.read_bytes() for path in kept.iterdir()} == {
+        path.name: path.read_bytes() for path in (exported.folder / "openvino").iterdir()
+    }
+
+
+@pytest.mark.parametrize("new", [bytes, lambda _: b""], ids=["zeros", "nothing"])
+def test_what_is_copied_over_the_form_changes_no_answer(
+    new: Callable[[int], bytes], exported: Bundle, tmp_path: Path
+) -> None:
+    """`cp` writes into the same file, which OpenVINO maps; a shorter one would end the process."""
+    found = prove(exported.folder, machine=machine(tmp_path / "cache"), batch_sizes=(1,), max_pixels=10**7)
+    engine, size = found.engine, found.engine.input_size
+    images = np.full((1, size.height, size.width, 3), 90, np.uint8)
+    before = engine.run(images)
+
+    numbers = exported.folder / "openvino" / "float32.bin"
+    with numbers.open("r+b") as file:
+        length = numbers.stat().st_size
+        file.truncate(0)
+        file.write(new(length))
+    after = engine.run(images)
+    engine.close()
+
+    assert np.array_equal(before.logits, after.logits)
+    assert np.array_equal(before.evidence, after.evidence)
+
+
+def test_copy_in_the_cache_that_was_damaged_is_made_again(exported: Bundle, tmp_path: Path) -> None:
+    proved(exported, machine(tmp_path / "cache"))
+    (kept,) = (tmp_path / "cache" / "openvino").iterdir()
+    (kept / "float32.bin").write_bytes(b"no numbers")
+
+    proved(exported, machine(tmp_path / "cache"))
+
+    assert (kept / "float32.bin").read_bytes() == (exported.folder / "openvino" / "float32.bin").read_bytes()
+
+
+def test_form_is_used_where_it_lies_if_no_copy_can_be_kept(
+    exported: Bundle, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A box whose disk is read-only serves, and says what nobody may do."""
+    (tmp_path / "cache").write_bytes(b"no folder")
+
+    found = proved(exported, machine(tmp_path / "cache"))
+
+    assert found.engine.runtime == "openvino"
+    assert "nothing may be copied over it" in caplog.text
 
 
 def test_form_of_other_weights_is_never_run(tmp_path: Path) -> None:
