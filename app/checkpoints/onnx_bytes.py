@@ -16,7 +16,12 @@ from torch import Tensor
 
 from app.errors import WeightsRefused
 
-DTYPES: Final = {1: torch.float32, 7: torch.int64, 10: torch.float16, 11: torch.float64, 16: torch.bfloat16}
+DTYPES: Final = {
+    1: torch.float32, 2: torch.uint8, 3: torch.int8, 6: torch.int32, 7: torch.int64, 9: torch.bool,
+    10: torch.float16, 11: torch.float64, 16: torch.bfloat16,
+}  # fmt: skip
+LETTERS: Final = {2: "B", 3: "b", 6: "i", 7: "q", 9: "?", 10: "H", 16: "H"}
+"""Of those that may be written as whole numbers, and how they are packed."""
 MAX_OUTSIDE_BYTES: Final = 4 * 2**30
 
 
@@ -115,13 +120,16 @@ def _attribute(path: Path, node: Node, data: memoryview) -> None:
 
 def _tensor(path: Path, data: memoryview) -> tuple[str, Tensor]:
     shape, kind, name, raw, outside = list[int](), 0, "", memoryview(b""), dict[str, str]()
+    whole = list[int]()
     for number, value in _fields(data):
         if number == 1:
             shape += _integers(value)
         elif number == 2 and isinstance(value, int):
             kind = value
-        elif number in {4, 9} and isinstance(value, memoryview):
-            raw = value  # packed floats and raw data are both little-endian numbers
+        elif number in {4, 9, 10} and isinstance(value, memoryview):
+            raw = value  # packed floats, doubles and raw data are all little-endian numbers
+        elif number in {5, 7}:
+            whole += _integers(value)
         elif number == 8 and isinstance(value, memoryview):
             name = bytes(value).decode()
         elif number == 13 and isinstance(value, memoryview):
@@ -129,6 +137,8 @@ def _tensor(path: Path, data: memoryview) -> tuple[str, Tensor]:
             outside[key] = text
     if outside:
         raw = _from_beside(path, outside)
+    elif whole:
+        raw = memoryview(struct.pack(f"<{len(whole)}{LETTERS[kind]}", *whole))
     dtype = DTYPES[kind]
     count = 1
     for size in shape:

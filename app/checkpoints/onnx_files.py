@@ -8,6 +8,7 @@ convolution gets one that adds its bias and does nothing else.
 """
 
 import math
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -28,6 +29,7 @@ from app.nets.architectures import ARCHITECTURES
 from app.nets.recognition import trunk_shapes
 
 RESNETS: Final = frozenset({"resnet", "resnext", "wide_resnet", "resnet_v1", "cifar_resnet"})
+QUANTISED: Final = re.compile("QLinear|[Qq]uantize|Integer$")
 DEFAULTS: Final[Mapping[str, tuple[int, ...]]] = {
     "strides": (1, 1),
     "pads": (0, 0, 0, 0),
@@ -46,6 +48,7 @@ def read_onnx(path: Path, answers: Answers) -> tuple[Raw, Answers]:
     """
     graph = read_graph(path)
     try:
+        _refuse_quantised(graph)
         architecture = _architecture(graph, answers)
         with torch.device("meta"):
             walk = _Walk(graph, architecture.name, architecture.build_trunk())
@@ -55,6 +58,14 @@ def read_onnx(path: Path, answers: Answers) -> tuple[Raw, Answers]:
     origin = f"ONNX graph of {ascii(graph.producer)[1:-1][:40] or 'an unnamed exporter'}"
     note = Note("renamed", "tensors by where they stand in the graph")
     return Raw(origin, {**walk.tensors, **head.tensors}, notes=(note,)), _told(head, answers)
+
+
+def _refuse_quantised(graph: Graph) -> None:
+    kinds = sorted({node.kind for node in graph.nodes if QUANTISED.search(node.kind)})
+    if kinds:
+        raise WeightsRefused(
+            f"it is quantised ({ascii(kinds[0])[1:-1][:40]}): import the network as it was before that"
+        )
 
 
 def _told(head: OnnxHead, answers: Answers) -> Answers:

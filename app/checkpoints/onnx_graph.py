@@ -18,6 +18,8 @@ from app.checkpoints.onnx_bytes import Node, parsed
 from app.errors import WeightsRefused
 
 FLOATS: Final = frozenset({1, 10, 11, 16})
+AFTER_VERSION: Final = frozenset({0x12, 0x1A, 0x22, 0x28, 0x32, 0x3A, 0x42})
+"""Fields 2 to 8 of a ModelProto; empty ones are left out, and the first of the rest follows its version."""
 MAX_COMPUTED_NUMBERS: Final = 2**20
 """What exporters leave to compute are shapes and biases; a forged graph could ask for terabytes."""
 
@@ -60,8 +62,8 @@ def refuse_training(node: Node) -> None:
 
 
 def is_onnx(start: bytes) -> bool:
-    """A ModelProto begins with its version (field 1) and then its producer or graph."""
-    return len(start) > 2 and start[0] == 0x08 and 0 < start[1] < 32 and start[2] in {0x12, 0x3A, 0x42}
+    """A ModelProto begins with its version (field 1)."""
+    return len(start) > 2 and start[0] == 0x08 and 0 < start[1] < 32 and start[2] in AFTER_VERSION
 
 
 def read_graph(path: Path) -> Graph:

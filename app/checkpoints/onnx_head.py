@@ -59,6 +59,8 @@ def read_head(graph: Graph, features: str, channels: int) -> OnnxHead:
             layers[place], width = _affine(graph, node, width)
             place += 1
         value, before = node.outputs[0], node.kind
+        if node.kind == "MatMul":
+            value = _with_bias(graph, value, layers[place - 1])
     _check_end(graph, value, width, before)
     if len(gaps) > 1:
         raise WeightsRefused(
@@ -134,13 +136,26 @@ def _affine(graph: Graph, node: Node, width: int) -> tuple[dict[str, Tensor], in
     return {"weight": weight, **({"bias": given[1]} if len(given) > 1 else {})}, len(weight)
 
 
+def _with_bias(graph: Graph, product: str, layer: dict[str, Tensor]) -> str:
+    """The value behind a matrix product and what is added to it, which other exporters than torch's keep apart."""
+    readers = graph.readers(product)
+    if len(readers) == 1 and readers[0].kind == "Add":
+        (other,) = [name for name in readers[0].inputs if name != product] or [product]
+        bias = graph.tensors.get(other)
+        if bias is not None and bias.numel() == len(layer["weight"]):
+            layer["bias"] = bias.flatten()
+            return readers[0].outputs[0]
+    return product
+
+
 def _check_end(graph: Graph, logits: str, classes: int, last: str) -> None:
     """Nothing but Softmax stands behind the logits, and they are what the graph answers."""
     if last not in AFFINE:
         raise WeightsRefused(
             f"its head ends in {last or kinds_of(graph.readers(logits))}; a linear layer gives the logits that are served"
         )
-    harmless = AT_END | {"Sigmoid"} if classes == 1 else AT_END
+    # One output is often handed on without its axis.
+    harmless = AT_END | FLATTENING | {"Sigmoid"} if classes == 1 else AT_END
     waiting, reached = [logits], {logits}
     while waiting:
         for node in graph.readers(waiting.pop()):

@@ -19,8 +19,13 @@ from support.onnx_graphs import (
     leaky,
     moved_before,
     normalised,
+    one_output,
     other_shortcut,
+    product_and_sum,
+    quantised,
     setting,
+    shape_in_numbers,
+    unnamed,
     without_defaults,
 )
 from support.parity import RecordParity
@@ -67,6 +72,7 @@ OTHER_NETWORKS: dict[str, tuple[Change, str]] = {
     "a normalisation in the graph": (normalised, "Sub"),
     "an activation behind the features": (inserted("Tanh", "avgpool"), "Tanh"),
     "several classes at once": (appended("Sigmoid"), "Sigmoid"),
+    "numbers of 8 bits": (quantised, "it is quantised (DequantizeLinear)"),
 }
 
 
@@ -106,6 +112,9 @@ SAME_NETWORKS: dict[str, Change] = {
     "defaults left out": without_defaults,
     "a Softmax behind it": appended("Softmax", axis=1),
     "a cast of the picture": inserted("Cast", "conv1/Conv", to=1),
+    "a product and a sum": product_and_sum,
+    "sizes in numbers": shape_in_numbers,
+    "no name of its exporter": unnamed,
 }
 
 
@@ -118,6 +127,12 @@ def test_a_graph_written_otherwise_gives_the_same_answers(
 
     assert (found.architectures, found.head, found.questions) == (("resnet18",), LinearHead(), ())
     check_features(found.tensors, network)
+
+
+def test_one_output_may_lose_its_axis(exported: dict[str, Path], tmp_path: Path) -> None:
+    found = read_checkpoint(changed(exported["folded"], one_output, tmp_path))
+
+    assert (found.head, found.class_count, found.questions) == (LinearHead(), 2, ())
 
 
 def check_features(tensors: Any, network: nn.Module) -> None:

@@ -125,3 +125,55 @@ def without_defaults(model: Any) -> None:
         kept = [a for a in node.attribute if defaults.get(a.name) not in (list(a.ints), a.i)]
         del node.attribute[:]
         node.attribute.extend(kept)
+
+
+def _changed_tensor(model: Any, ending: str, change: Callable[[Any], Any]) -> None:
+    onnx = pytest.importorskip("onnx")
+    tensor = next(each for each in model.graph.initializer if each.name.endswith(ending))
+    tensor.CopyFrom(onnx.numpy_helper.from_array(change(onnx.numpy_helper.to_array(tensor)), tensor.name))
+
+
+def product_and_sum(model: Any) -> None:
+    """The last layer as exporters of other libraries write it."""
+    onnx = pytest.importorskip("onnx")
+    layer = node_of(model, model.graph.output[0].name)
+    features, weight, bias = layer.input
+    _changed_tensor(model, weight, lambda values: values.T.copy())
+    model.graph.node.remove(layer)
+    product = onnx.helper.make_node("MatMul", [features, weight], ["product"])
+    total = onnx.helper.make_node("Add", [bias, "product"], [model.graph.output[0].name])
+    model.graph.node.extend([product, total])
+
+
+def shape_in_numbers(model: Any) -> None:
+    """A reshaping whose sizes lie in the file as onnx's own helper writes them, one by one."""
+    onnx = pytest.importorskip("onnx")
+    flatten = next(node for node in model.graph.node if node.op_type == "Flatten")
+    model.graph.initializer.append(onnx.helper.make_tensor("sizes", onnx.TensorProto.INT64, [2], [-1, 512]))
+    flatten.op_type = "Reshape"
+    flatten.input.append("sizes")
+    del flatten.attribute[:]
+
+
+def one_output(model: Any) -> None:
+    """Without its axis, as a loss on single numbers wants it."""
+    for name in ("fc.weight", "fc.bias"):
+        _changed_tensor(model, name, lambda values: values[:1].copy())
+    appended("Squeeze")(model)
+
+
+def unnamed(model: Any) -> None:
+    """By an exporter that says its version alone."""
+    model.ClearField("producer_name")
+
+
+def quantised(model: Any) -> None:
+    """The weights of the first convolution, as the tools for int8 leave them."""
+    onnx = pytest.importorskip("onnx")
+    name = node_of(model, "conv1/Conv").input[1]
+    _changed_tensor(model, name, lambda values: (100 * values).astype("int8"))
+    scale = onnx.numpy_helper.from_array(torch.tensor(0.01).numpy(), "scale")
+    model.graph.initializer.append(scale)
+    node = onnx.helper.make_node("DequantizeLinear", [name, "scale"], ["dequantised"])
+    node_of(model, "conv1/Conv").input[1] = "dequantised"
+    model.graph.node.insert(0, node)
