@@ -24,14 +24,20 @@ SHORTER: Final = ("ConvNext", "CLIP", "ChineseCLIP", "Bit", "MobileNetV1", "Mobi
 """Image processors that read a single number as the shorter side, and resize to it. Others read it as a square (ViT,
 DeiT), or resize to a share more (LeViT, PoolFormer)."""
 
+OTHERWISE: Final = ("EfficientNet", "MobileViT")
+"""One takes 1 off the scaled values before it normalises, perhaps twice; the other exchanges red and blue."""
+
 
 def hugging_face_steps(config: Mapping[str, Any]) -> Preprocessing | None:
     """What an image processor of Transformers does; None where it is another than those known."""
-    size, kind = config.get("size"), str(config.get("image_processor_type", ""))
+    size = config.get("size")
+    kind = str(config.get("image_processor_type") or config.get("feature_extractor_type") or "")
     if isinstance(size, int) and kind.startswith(SHORTER):
         size = {"shortest_edge": size}
     interpolation = PILLOW.get(config.get("resample", -1))
     if not isinstance(size, dict) or interpolation is None or not config.get("do_resize", True):
+        return None
+    if kind.startswith(OTHERWISE):
         return None
     steps: list[Step]
     edge = size.get("shortest_edge") if kind.startswith(SHORTER) else None

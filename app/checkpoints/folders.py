@@ -53,7 +53,12 @@ def _is_configured(folder: Path) -> bool:
         config = _json(folder / CONFIG)
     except WeightsRefused:
         return False
-    return bool({"model_type", "pretrained_cfg"} & set(config))
+    return _is_of_a_library(config)
+
+
+def _is_of_a_library(config: Mapping[str, Any]) -> bool:
+    """Transformers notes its version beside the type of the model, which a script may write as well."""
+    return "pretrained_cfg" in config or {"model_type", "transformers_version"} <= set(config)
 
 
 def read_folder(path: Path, answers: Answers) -> Found:
@@ -70,6 +75,11 @@ def _read(path: Path, folder: Path, weights: Path, config: Mapping[str, Any], an
         return _timm(config, weights, answers)
     kind = config.get("model_type")
     if kind != "resnet":
+        if not _is_of_a_library(config):
+            raise WeightsRefused(
+                f"{path.name}: its {CONFIG} is neither Transformers' nor timm's; name the weights alone: "
+                f"{path.name}/{weights.name}"
+            )
         raise WeightsRefused(f"{path.name}: a Transformers model of type {kind!r}; resnet is read")
     if config.get("downsample_in_bottleneck") or config.get("downsample_in_first_stage"):
         raise WeightsRefused(
@@ -184,7 +194,7 @@ def _timm(config: Mapping[str, Any], weights: Path, answers: Answers) -> Found:
     return replace(
         found,
         preprocessing=next(iter(choices.values())) if len(choices) == 1 else None,
-        choices=choices if len(choices) > 1 else {},
+        choices=choices,
     )
 
 

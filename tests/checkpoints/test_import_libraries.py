@@ -27,6 +27,7 @@ from torch import Tensor, nn
 from torchvision import models
 from torchvision.models import resnet
 
+from app.checkpoints.readers import read_checkpoint
 from app.domain import ConcatPoolHead
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # other people's deprecations
@@ -167,6 +168,20 @@ def test_the_weights_of_a_timm_folder_bring_its_configuration(tmp_path: Path) ->
     asked = do_import(tmp_path / "model.safetensors", tmp_path / "line")
 
     assert options_of(asked) == ["--architecture resnet18"]
+
+
+def test_the_one_evaluation_of_a_timm_folder_may_be_named(tmp_path: Path) -> None:
+    """As docs/checkpoints.md has it for every timm folder."""
+    timm = pytest.importorskip("timm")
+    once = {"test_input_size": None, "test_crop_pct": None}
+    model = timm.create_model("resnet18", num_classes=3, pretrained_cfg_overlay=once)
+    timm.models.save_for_hf(model, tmp_path / "hub", model_config={"label_names": list(CLASSES)})
+
+    found = read_checkpoint(tmp_path / "hub")
+    named = do_import(tmp_path / "hub", tmp_path / "line", preprocess="timm", classes=None, is_dry_run=True)
+
+    assert found.preprocessing is not None
+    assert (named.status, named.preprocessing) == ("importable", found.preprocessing)
 
 
 @pytest.mark.slow

@@ -191,13 +191,18 @@ def test_a_single_output_may_be_one_label_of_several(hub: Path, tmp_path: Path) 
     assert (found.head, found.class_count, found.questions) == (LinearHead(), 2, ())
 
 
-def test_weights_beside_a_training_script_s_configuration_are_read_alone(hub: Path, tmp_path: Path) -> None:
-    (tmp_path / "model.safetensors").hardlink_to(hub / "model.safetensors")
-    (tmp_path / "config.json").write_text('{"lr": 0.1, "epochs": 90}', "utf-8")
+@pytest.mark.parametrize("config", [{"lr": 0.1, "epochs": 90}, {"model_type": "resnet18", "lr": 0.1}])
+def test_weights_beside_a_training_script_s_configuration_are_read_alone(
+    config: dict[str, object], hub: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "model.safetensors").hardlink_to(hub / "model.safetensors")
+    (tmp_path / "run" / "config.json").write_text(json.dumps(config), "utf-8")
 
-    found = read_checkpoint(tmp_path / "model.safetensors")
+    found = read_checkpoint(tmp_path / "run" / "model.safetensors")
 
     assert (found.format, found.architectures, found.questions) == ("safetensors", ("resnet18",), ())
+    assert "name the weights alone: run/model.safetensors" in refusal(tmp_path / "run", tmp_path / "line")
 
 
 @pytest.mark.parametrize("prefix", ["model.", "module._orig_mod."])
@@ -257,6 +262,8 @@ def test_a_bottleneck_without_its_configuration_is_asked_for_its_version(
         ("DeiTImageProcessor", {"size": 256}),  # as older versions saved it; read as 256 x 256
         ("LevitImageProcessor", {}),  # resizes to 256/224 of what it says
         ("MobileViTImageProcessor", {}),  # and turns RGB to BGR
+        ("MobileViTImageProcessor", {"size": {"height": 256, "width": 256}, "do_center_crop": False}),
+        ("EfficientNetImageProcessor", {}),  # takes 1 off before it normalises
     ],
 )
 def test_the_steps_of_an_image_processor_that_is_not_known_are_asked_for(
@@ -266,6 +273,20 @@ def test_the_steps_of_an_image_processor_that_is_not_known_are_asked_for(
     config = json.loads(getattr(transformers, processor)().to_json_string())
 
     assert hugging_face_steps(config | changes) is None
+
+
+def test_a_feature_extractor_of_before_2023_is_the_image_processor_of_its_name() -> None:
+    """As microsoft/resnet-50 has it to this day, and whatever was fine-tuned from it then."""
+    extractor = {
+        "crop_pct": 0.875, "do_normalize": True, "do_resize": True, "feature_extractor_type": "ConvNextFeatureExtractor",
+        "image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.225], "resample": 3, "size": 224,
+    }  # fmt: skip
+
+    found = hugging_face_steps(extractor)
+
+    assert found is not None
+    assert found.geometry.steps == (ResizeShorter(256, "bicubic"), Crop(Size(224, 224), "center"))
+    assert found.source == "preprocessor_config.json, ConvNextFeatureExtractor"
 
 
 @pytest.mark.parametrize("size", [224, {"shortest_edge": 224}])
