@@ -10,7 +10,16 @@ from rich.markup import escape
 from rich.table import Table
 
 from app.checkpoints.found import Found, Note, Preprocessing, Question
-from app.domain import ConcatPoolHead, ConvCamHead, FlattenHead, HeadSpec, LinearHead, MlpHead, OwnHead
+from app.domain import (
+    ConcatPoolHead,
+    ConvCamHead,
+    FlattenHead,
+    HeadSpec,
+    LinearHead,
+    MlpHead,
+    Normalisation,
+    OwnHead,
+)
 from app.nets.architectures import ARCHITECTURES
 from app.wiring import Proved
 
@@ -154,3 +163,10 @@ def head_words(head: HeadSpec) -> str:
 def steps_words(step: object) -> str:
     """`Resize(size=Size(...), ...)` as one line."""
     return str(step).replace("Size", "")
+
+
+def normalisation_words(normalisation: Normalisation) -> str:
+    """The keys of [preprocess] that say it."""
+    scale = '"1/255"' if normalisation.scale == 1 / 255 else f"{normalisation.scale:g}"
+    mean, std = ([float(f"{v:.6g}") for v in values] for values in (normalisation.mean, normalisation.std))
+    return f'channels = "{normalisation.channels}", scale = {scale}, mean = {mean}, std = {std}'

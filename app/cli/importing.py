@@ -21,6 +21,7 @@ from app.bundles.manifest import Manifest
 from app.bundles.manifest_text import describe
 from app.bundles.writer import write_bundle
 from app.checkpoints.found import Found, Note, Preprocessing, Question
+from app.checkpoints.normalising import same_arithmetic
 from app.checkpoints.readers import read_checkpoint
 from app.cli.ending import SYSTEMS_NO, systems_words
 from app.cli.import_options import (
@@ -31,7 +32,7 @@ from app.cli.import_options import (
     golden_files,
     painted_files,
 )
-from app.cli.import_report import Report, print_report
+from app.cli.import_report import Report, normalisation_words, print_report
 from app.domain import Normalisation, Size
 from app.engines.torch_engine import TorchEngine
 from app.errors import InvalidRequest, LinesideError, RequestError
@@ -104,10 +105,15 @@ def _settle(found: Found, options: Options) -> _Settled:
         about = f"the names of its {count} classes, in the order of the outputs"
         questions.append(Question(about, "--classes a,b,c or --classes-from TRAINING_FOLDER"))
     preprocessing = options.preprocessing(found.choices) or found.preprocessing
-    if preprocessing is not None and found.normalisation not in {None, preprocessing.normalisation}:
+    own_normalisation = found.normalisation
+    if (
+        preprocessing is not None
+        and own_normalisation is not None
+        and not same_arithmetic(own_normalisation, preprocessing.normalisation)
+    ):
         raise InvalidRequest(
-            f"{preprocessing.source} says {preprocessing.normalisation}, the file's own graph does {found.normalisation}: "
-            "write the latter into the file that --preprocess names"
+            f"{preprocessing.source} says {normalisation_words(preprocessing.normalisation)}; the network itself does "
+            f"{normalisation_words(own_normalisation)}: write the latter into the file that --preprocess names"
         )
     if preprocessing is None:
         questions.append(_preprocess_question(found))
