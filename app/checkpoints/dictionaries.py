@@ -3,12 +3,15 @@
 entries as plain values -> words. Knows no tensors.
 """
 
+import json
+import re
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Final
 
 from app.checkpoints.pickled import Thing
 
-CLASS_KEYS: Final = ("class_to_idx", "classes", "class_names", "labels", "vocab", "idx_to_class")
+CLASS_KEYS: Final = ("class_to_idx", "classes", "class_names", "labels", "vocab", "idx_to_class", "CLASSES")
 DETAIL_KEYS: Final = (
     "epoch",
     "global_step",
@@ -46,8 +49,16 @@ def details_of(value: Mapping[Any, Any]) -> dict[str, str]:
 
 
 def classes_of(value: Mapping[Any, Any]) -> tuple[str, ...] | None:
-    """Class names where they lie beside the weights as plain values, or among Lightning's hyperparameters."""
-    for room in (value, value.get("hyper_parameters"), value.get("datamodule_hyper_parameters")):
+    """Class names where they lie beside the weights as plain values, or where Lightning and OpenMMLab keep them."""
+    meta = opened(value.get("meta"))
+    dataset = meta.get("dataset_meta") if isinstance(meta, dict) else None
+    for room in (
+        value,
+        value.get("hyper_parameters"),
+        value.get("datamodule_hyper_parameters"),
+        dataset,
+        meta,
+    ):
         content = opened(room)
         if not isinstance(content, dict):
             continue
@@ -58,14 +69,23 @@ def classes_of(value: Mapping[Any, Any]) -> tuple[str, ...] | None:
     return None
 
 
+def classes_in_words(words: Mapping[str, str]) -> tuple[str, ...] | None:
+    """Class names among the metadata of a safetensors file, which holds words alone: lists and numbers as JSON."""
+    found: dict[str, Any] = {}
+    for key in set(words) & set(CLASS_KEYS):
+        with suppress(ValueError, RecursionError):
+            found[key] = json.loads(words[key])
+    return classes_of(found)
+
+
 def _class_names(value: object) -> tuple[str, ...] | None:
     names: list[object] = []
     if isinstance(value, list | tuple):
         names = list(value)
     elif isinstance(value, dict):
-        by_index = (
-            value if all(type(k) is int for k in value) else {v: k for k, v in _hashable(value).items()}
-        )
+        by_index = {int(key): name for key, name in value.items() if _is_index(key) and isinstance(name, str)}
+        if len(by_index) != len(value):
+            by_index = {index: name for name, index in value.items() if type(index) is int}
         if sorted(by_index, key=str) != sorted(range(len(value)), key=str):
             return None
         names = [by_index[index] for index in range(len(value))]
@@ -74,5 +94,6 @@ def _class_names(value: object) -> tuple[str, ...] | None:
     return tuple(str(name) for name in names)
 
 
-def _hashable(value: Mapping[Any, Any]) -> dict[Any, int]:
-    return {key: index for key, index in value.items() if type(index) is int}
+def _is_index(key: object) -> bool:
+    """JSON writes them as words."""
+    return type(key) is int or (isinstance(key, str) and re.fullmatch(r"\d{1,6}", key, re.ASCII) is not None)

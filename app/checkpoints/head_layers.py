@@ -172,7 +172,7 @@ def _by_size(rooms: Mapping[str, Mapping[str, Tensor]], inputs: Sequence[int]) -
         fitting = [
             room
             for room, held in waiting.items()
-            if held["weight"].ndim == 2 and held["weight"].shape[1] in wanted
+            if "running_mean" not in held and held["weight"].shape[1] in wanted
         ]
         if len(fitting) != 1:
             names = ", ".join(ascii(room)[1:-1][:40] for room in list(rooms)[:4])

@@ -31,6 +31,7 @@ _KNOWN: Final = re.compile(
     | _codecs\.encode | copy_?reg\._reconstructor
     | (builtins|__builtin__)\.(set|frozenset|object|dict|list|tuple|int|float|str|bool|complex|slice|bytearray)
     | (pytorch_lightning|lightning|lightning_fabric|torchmetrics|omegaconf|fastai|fastcore|typing)\.[\w.]+
+    | mmengine\.logging\.history_buffer\.HistoryBuffer
     """,
     re.VERBOSE | re.ASCII,
 )

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from app.checkpoints.convert import converted
+from app.checkpoints.dictionaries import classes_in_words
 from app.checkpoints.folders import asked_for_version, is_model_folder, read_folder
 from app.checkpoints.found import Answers, Found
 from app.checkpoints.keras_files import is_keras
@@ -19,7 +20,7 @@ from app.checkpoints.onnx_files import read_onnx
 from app.checkpoints.onnx_graph import is_onnx
 from app.checkpoints.torch_files import open_legacy, open_zip
 from app.checkpoints.unwrap import Raw, unwrap
-from app.checkpoints.weights import FOREIGN, MAX_BYTES, read_weights
+from app.checkpoints.weights import FOREIGN, MAX_BYTES, read_metadata, read_weights
 from app.errors import WeightsRefused
 
 START_BYTES: Final = 64
@@ -50,7 +51,8 @@ def _read_legacy(path: Path, answers: Answers) -> Found:
 
 
 def _read_safetensors(path: Path, answers: Answers) -> Found:
-    return _without_configuration(Raw("plain state dict", read_weights(path)), "safetensors", answers)
+    raw = Raw("plain state dict", read_weights(path), classes=classes_in_words(read_metadata(path)))
+    return _without_configuration(raw, "safetensors", answers)
 
 
 def _read_onnx(path: Path, answers: Answers) -> Found:

@@ -24,11 +24,11 @@ CHILDREN: Final = dict(enumerate(("conv1", "bn1", "relu", "maxpool", "layer1", "
 """Positions of a torchvision ResNet's children in a Sequential."""
 TRUNK_ROOMS: Final = ("conv1.", "bn1.", "layer1.", "layer2.", "layer3.", "layer4.")
 BESIDE: Final = re.compile(
-    r"(criterion|loss\w*|\w*metrics?|\w*_?(acc|accuracy|f1|auroc|recall|precision)\w*|confmat\w*"
-    r"|class_weights?|pos_weight|n_averaged)"
+    r"(?P<loss>criterion|(\w+_)?loss\w*)|\w*metrics?|\w*_?(acc|accuracy|f1|auroc|recall|precision)\w*|confmat\w*"
+    r"|class_weights?|pos_weight|n_averaged"
 )
 """First words under which Lightning modules keep losses, their weights and metrics, and `AveragedModel` its counter;
-none of them predicts."""
+none of them predicts. A script's `f1` may be a linear layer, though: no metric has a matrix for a weight."""
 
 HF_STEM: Final = "embedder.embedder.convolution.weight"
 
@@ -187,8 +187,7 @@ def _with_head(
         notes: what was done so far.
         answers: what its owner said.
     """
-    wrapper = path.partition(".")[0]
-    beside = {n for n in others if BESIDE.fullmatch(n.removeprefix(f"{wrapper}.").partition(".")[0])}
+    beside = _beside(others, path.partition(".")[0])
     if beside:
         notes.append(Note("ignored", f"losses and metrics: {_few(sorted(beside))}"))
     kept = {name: tensor for name, tensor in others.items() if name not in beside}
@@ -212,6 +211,17 @@ def _with_head(
             style = "fastai"  # whose head begins with batch normalisation; others nest two Sequentials too
         notes.append(Note("renamed", f"the head `{found}` to `{root}`"))
     return Named(trunk, head, found, path, style, tuple(notes), left=left, normalisation=normalisation)
+
+
+def _beside(others: Mapping[str, Tensor], wrapper: str) -> set[str]:
+    """Names of losses and metrics."""
+    found = {name: name.removeprefix(f"{wrapper}.").partition(".")[0] for name in others}
+    layers = {found[n] for n, tensor in others.items() if n.endswith(".weight") and tensor.ndim > 1}
+    return {
+        name
+        for name, word in found.items()
+        if (match := BESIDE.fullmatch(word)) and (match["loss"] or word not in layers)
+    }
 
 
 def _child(name: str) -> str:
@@ -238,7 +248,9 @@ def _head_path(
     fastai = f"{path.removesuffix('0.')}1"
     if style != "torchvision" and path.endswith("0.") and all(name.startswith(f"{fastai}.") for name in rest):
         return fastai
-    modules = sorted({_module_of(name) for name, tensor in rest.items() if tensor.ndim > 1 and "." in name})
+    modules = sorted(
+        {_module_of(n) for n, tensor in rest.items() if tensor.ndim > 1 and n.endswith(".weight")}
+    )
     if not modules:
         raise WeightsRefused(
             f"beside the trunk `{path}` the file holds {_few(sorted(rest))}, and no layer among them that could be a head"

@@ -6,6 +6,7 @@ Nothing is dropped silently: what was taken and what was left lies in the notes.
 side by side, that is a question.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -28,6 +29,8 @@ EMA_KEYS: Final = (
     "ema_model",
     "ema",
 )
+OF_TRAINING: Final = re.compile(r"(optims?|opt|optimi[sz]ers?|sched\w*|scaler|amp)(_|$)")
+"""Keys of what holds tensors of every layer and is no network; `optimal_model` is one."""
 MAX_DEPTH: Final = 24
 """Modules inside modules; a ResNet has four levels."""
 
@@ -69,7 +72,10 @@ def unwrap(file: TorchFile, answers: Answers) -> Raw:
         raise WeightsRefused(f"{file.path.name}: no state dict but {_words(value)}; save one: {RESAVE}")
     candidates = _candidates(file, value)
     records = {key: each for key, each in value.items() if isinstance(key, str) and file.is_tensor(each)}
-    if records and not candidates:
+    is_network = any(_dimensions(file, each) == 4 for each in records.values())
+    if records and (
+        not candidates or (is_network and not any(_has_convolution(file, c) for c in candidates.values()))
+    ):
         notes = _left([key for key, each in value.items() if key not in records and each is not None])
         return Raw(
             "plain state dict",
@@ -87,7 +93,7 @@ def _candidates(file: TorchFile, value: Mapping[Any, Any]) -> dict[str, object]:
     found: dict[str, object] = {}
     for key, inner in value.items():
         content = opened(inner)
-        if str(key).startswith(("opt", "sched", "scaler", "amp")):
+        if OF_TRAINING.match(str(key)):
             continue
         if _is_module(inner) or _records(file, content) is not None:
             found[str(key)] = inner

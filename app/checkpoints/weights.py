@@ -119,6 +119,12 @@ def read_weights(path: Path, *, max_bytes: int = MAX_BYTES) -> dict[str, Tensor]
     raise WeightsRefused(f"{path.name}: neither safetensors nor a PyTorch state dict")
 
 
+def read_metadata(path: Path) -> Mapping[str, str]:
+    """What a `.safetensors` file that `read_weights` took says beside its tensors."""
+    with safetensors.safe_open(path, "pt") as file:
+        return file.metadata() or {}
+
+
 def _read_safetensors(path: Path, size: int, start: bytes) -> dict[str, Tensor]:
     header_bytes = int.from_bytes(start[:8], "little")
     if header_bytes > min(size - 8, MAX_HEADER_BYTES):

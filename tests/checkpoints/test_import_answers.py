@@ -1,18 +1,22 @@
 """Promises of the importer for what a file leaves open: it is asked, and an answer is used or refused."""
 
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from support.foreign import check_logits, do_import, notes_of, options_of, refusal
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 from torchvision.models import resnet
 
 from app.checkpoints.found import Answers
+from app.checkpoints.imports import unknown_imports
 from app.checkpoints.normalising import same_arithmetic
+from app.checkpoints.pickled import Name
 from app.checkpoints.readers import read_checkpoint
 from app.domain import Normalisation
 
@@ -70,6 +74,17 @@ def test_batch_normalisation_right_between_two_layers_is_refused_unless_nothing_
     check_logits(path, model, head_activation="none")
 
 
+def test_named_layers_beside_a_normalisation_without_weights_have_no_known_order(
+    path: Path, tmp_path: Path
+) -> None:
+    layers = OrderedDict(fc1=nn.Linear(512, 8), bn1=nn.BatchNorm1d(8, affine=False), fc2=nn.Linear(8, 3))
+    model = plain()
+    model.fc = nn.Sequential(layers)
+    torch.save(model.state_dict(), path)
+
+    assert "layers with names of their own (fc1, bn1, fc2)" in refusal(path, tmp_path / "line")
+
+
 class AverageThenMaximum(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         return torch.cat([features.mean((2, 3)), features.amax((2, 3))], 1)
@@ -114,6 +129,19 @@ def test_a_second_head_may_be_left_out_and_that_is_a_warning(path: Path, tmp_pat
 
     assert report.status == "importable", report.reason
     assert "neck.weight" in notes_of(report, "warning")
+
+
+def test_a_layer_called_as_a_metric_is_a_layer(path: Path, tmp_path: Path) -> None:
+    """`f1` and `f2` are a script's linear layers: without the first the second fits the features just as well."""
+    state = {f"backbone.{name}": t for name, t in plain().state_dict().items() if "fc" not in name}
+    for name, layer in (("f1", nn.Linear(512, 512)), ("f2", nn.Linear(512, 3))):
+        state |= {f"{name}.{each}": tensor for each, tensor in layer.state_dict().items()}
+    torch.save(state, path)
+
+    asked = read_checkpoint(path)
+
+    assert "--head f1 or --head f2" in asked.questions[0].option
+    assert "--head f2 leaves out f1" in refusal(path, tmp_path / "line", head="f2")
 
 
 class Normalising(nn.Module):
@@ -175,13 +203,13 @@ def test_a_normalisation_counted_in_pixels_is_the_same_as_one_counted_in_shares(
     assert not same_arithmetic(pixels, replace(pixels, channels="RGB"))
 
 
-@pytest.mark.parametrize("counter", ["AveragedModel", "class_weights"])
+@pytest.mark.parametrize("counter", ["AveragedModel", "class_weights", "ce_loss.weight"])
 def test_what_is_no_module_is_never_offered_as_a_head(counter: str, path: Path) -> None:
     network = plain()
     state = dict(AveragedModel(network).state_dict())
-    if counter == "class_weights":
+    if counter != "AveragedModel":
         state = {f"net.{name}": tensor for name, tensor in network.state_dict().items()}
-        state["class_weights"] = torch.ones(3)
+        state[counter] = torch.ones(3)
     torch.save(state, path)
 
     check_logits(path, network)
@@ -200,6 +228,34 @@ def test_one_output_gives_both_classes_evidence(path: Path) -> None:
 
 
 # --- dictionaries ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "meta", [{"dataset_meta": {"classes": ("a", "b", "c")}}, {"CLASSES": ["a", "b", "c"]}]
+)
+def test_openmmlab_keeps_the_class_names_in_meta(meta: dict[str, object], path: Path) -> None:
+    torch.save({"meta": {"epoch": 3, **meta}, "state_dict": plain().state_dict()}, path)
+
+    assert read_checkpoint(path).classes == ("a", "b", "c")
+    assert not unknown_imports([Name("mmengine.logging.history_buffer", "HistoryBuffer")])
+
+
+@pytest.mark.parametrize(
+    ("key", "words", "names"),
+    [
+        ("classes", '["a", "b", "c"]', ("a", "b", "c")),
+        ("class_to_idx", '{"b": 1, "a": 0, "c": 2}', ("a", "b", "c")),
+        ("idx_to_class", '{"0": "10", "1": "b", "2": "2"}', ("10", "b", "2")),
+        ("classes", "[" * 99_999, None),
+        ("classes", "a,b,c", None),
+    ],
+)
+def test_the_metadata_of_safetensors_may_name_the_classes(
+    key: str, words: str, names: tuple[str, ...] | None, path: Path
+) -> None:
+    save_file(dict(plain().state_dict()), path, metadata={"format": "pt", key: words})
+
+    assert read_checkpoint(path).classes == names
 
 
 @pytest.mark.parametrize("keys", [("model", "best_model"), ("state_dict", "swa_state_dict")])
@@ -224,6 +280,8 @@ DICTIONARIES: dict[str, Callable[[dict[str, Tensor]], object]] = {
     "an epoch among the tensors": lambda state: {**state, "epoch": 3},
     "an extra state that is empty": lambda state: {**state, "fc._extra_state": None},
     "a dictionary in a dictionary": lambda state: {"checkpoint": {"model": state, "epoch": 1}},
+    "figures beside the tensors": lambda state: {**state, "metrics": {"acc": torch.tensor(0.9)}},
+    "the best of a search": lambda state: {"optimal_model": state, "optimizer": {"state": {0: state}}},
 }
 
 
