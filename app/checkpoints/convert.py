@@ -153,8 +153,12 @@ def _no_architecture(parts: Named) -> str:
         for stage in range(1, 5)
     ]
     layers = f"; layer1 to layer4 have {', '.join(map(str, blocks))} blocks" if any(blocks) else ""
+    channels = next((tensor.shape[1] for tensor in parts.trunk.values() if tensor.ndim == 4), 3)
+    # Grey, two pictures, RGB with an alpha or infrared; more are of a layer further down.
+    counted = "one channel" if channels == 1 else f"{channels} channels"
+    stem = f"; its pictures have {counted}, served are those of three" if channels in {1, 2, 4} else ""
     return (
-        f"no known architecture has exactly these tensors (they begin with {', '.join(shapes)}{layers}); "
+        f"no known architecture has exactly these tensors (they begin with {', '.join(shapes)}{layers}{stem}); "
         "`lineside architectures` lists the known ones"
     )
 

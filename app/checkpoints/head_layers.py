@@ -265,7 +265,7 @@ def _is_active(
     place = f"at position {gap}" if gap else f"before position {_dotted(after.position)}"
     return Question(
         f"what stands {place} of the head, between its linear layers (a file of weights does not say)",
-        "--head-activation relu, or --head-activation none for dropout alone",
+        "--head-activation relu, or --head-activation none for dropout alone; what has another activation is not served",
     )
 
 

@@ -154,6 +154,12 @@ def _resnet(tensors: Mapping[str, Tensor], path: str, answers: Answers) -> Named
     style, notes = "torchvision", list(_stripped(path))
     if "conv1.weight" not in inside:
         style = "Sequential of children"
+        twice = sorted({name for name in inside if _child(name) != name and _child(name) in inside})
+        if twice:
+            raise WeightsRefused(
+                f"it holds {_few(twice)} and {_few(map(_child, twice))}: a Sequential of a ResNet's children beside modules "
+                "with the names of such children; which is whose is not told"
+            )
         inside = {_child(name): tensor for name, tensor in inside.items()}
         notes.append(
             Note("renamed", "positions 0, 1, 4 to 7 of a Sequential to conv1, bn1, layer1 to layer4")

@@ -85,6 +85,14 @@ def test_named_layers_beside_a_normalisation_without_weights_have_no_known_order
     assert "layers with names of their own (fc1, bn1, fc2)" in refusal(path, tmp_path / "line")
 
 
+def test_a_network_of_grey_pictures_is_called_so(path: Path, tmp_path: Path) -> None:
+    model = plain()
+    model.conv1 = nn.Conv2d(1, 64, 7, stride=2, padding=3, bias=False)
+    torch.save(model.state_dict(), path)
+
+    assert "its pictures have one channel" in refusal(path, tmp_path / "line")
+
+
 class AverageThenMaximum(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         return torch.cat([features.mean((2, 3)), features.amax((2, 3))], 1)
@@ -142,6 +150,15 @@ def test_a_layer_called_as_a_metric_is_a_layer(path: Path, tmp_path: Path) -> No
 
     assert "--head f1 or --head f2" in asked.questions[0].option
     assert "--head f2 leaves out f1" in refusal(path, tmp_path / "line", head="f2")
+
+
+def test_a_module_with_the_name_of_a_child_never_takes_its_place(path: Path, tmp_path: Path) -> None:
+    """`bn1` behind a Sequential's `1`: of the same shape as that, here."""
+    model = nn.Sequential(*list(plain().children())[:8])
+    model.bn1 = nn.BatchNorm2d(64)
+    torch.save(model.state_dict(), path)
+
+    assert "holds 1.bias, 1.num_batches_tracked" in refusal(path, tmp_path / "line")
 
 
 class Normalising(nn.Module):

@@ -114,7 +114,7 @@ def test_what_tensors_do_not_say_is_asked_with_the_option(name: str) -> None:
     told = found_in({f"net.{n}": t for n, t in beside.items()}, name, head="net.head")
 
     assert [question.option for question in gap.questions] == [
-        "--head-activation relu, or --head-activation none for dropout alone"
+        "--head-activation relu, or --head-activation none for dropout alone; what has another activation is not served"
     ]
     assert "--head-pooling max-average" in pools.questions[0].option
     assert [question.option for question in elsewhere.questions] == ["--head net.head"]
