@@ -2,11 +2,16 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from app.api.schemas import PictureQuery
 from app.domain import Align, Check, Method, Score, View
 from app.explain.plan import MOST_CHANNELS, MOST_CLASSES
+
+
+def _with_pluses(given: object) -> object:
+    """In an address typed by hand the pluses of gradcam++ arrive as blanks, and no method has one."""
+    return given.replace(" ", "+") if isinstance(given, str) else given
 
 
 class ExplainQuery(PictureQuery):
@@ -17,6 +22,7 @@ class ExplainQuery(PictureQuery):
     ] = None
     method: Annotated[
         Method | None,
+        BeforeValidator(_with_pluses),
         Field(
             description="How the map is made; the default is the model's own evidence, `cam` for most. "
             "`GET /models/{name}` lists what a model can give. With `layers`: how the layers' maps are made, "

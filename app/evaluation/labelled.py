@@ -58,7 +58,7 @@ def read_labelled(
     rooms = [entry for entry in entries if entry.is_dir()]
     _check_names(rooms)
     if unknown := [room.name for room in rooms if plain(room.name) not in indices]:
-        hint = did_you_mean(unknown[0], classes) if len(unknown) == 1 else ""
+        hint = _deeper(rooms, indices) or (did_you_mean(unknown[0], classes) if len(unknown) == 1 else "")
         raise InvalidRequest(
             f"{listed(unknown)} in {folder.name}/: no class of this model{hint}; the classes are {listed(classes)}"
         )
@@ -75,6 +75,19 @@ def read_labelled(
     if loose := [entry.name for entry in entries if entry.suffix.lower() in SUFFIXES and entry.is_file()]:
         notes.append(f"{len(loose)} pictures beside the class folders were passed over: {listed(loose)}")
     return LabelledFolder(tuple(items), tuple(notes))
+
+
+def _deeper(rooms: Sequence[Path], indices: Mapping[str, int]) -> str:
+    """Where the class folders lie one level further down, as in train/ and val/."""
+    holding = [room.name for room in rooms if _holds_class_folder(room, indices)]
+    return f" (class folders lie in {listed(holding)}: give one of these)" if holding else ""
+
+
+def _holds_class_folder(room: Path, indices: Mapping[str, int]) -> bool:
+    try:
+        return any(plain(each.name) in indices for each in room.iterdir() if each.is_dir())
+    except OSError:
+        return False
 
 
 def spread(items: Sequence[LabelledItem], count: int) -> tuple[LabelledItem, ...]:

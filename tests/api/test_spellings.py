@@ -20,6 +20,13 @@ def test_slash_at_the_end_is_no_other_address(client: httpx.Client) -> None:
     assert client.get("/static/").status_code == 404
 
 
+def test_pluses_of_a_method_may_be_typed(client: httpx.Client) -> None:
+    """A plus in an address is a blank, which no method has."""
+    reply = client.post("/explain?method=gradcam++", content=PICTURE).json()
+
+    assert reply["explanation"]["method"] == "gradcam++"
+
+
 def test_slash_at_the_end_is_counted_with_the_address(client: httpx.Client) -> None:
     client.post("/predict/?top_k=0", content=PICTURE)
 

@@ -56,6 +56,16 @@ def test_a_name_wins_over_a_label_and_a_shared_label_is_none(tmp_path: Path) -> 
         read_labelled(tmp_path, CLASSES, display)
 
 
+def test_class_folders_one_level_further_down_are_pointed_at(tmp_path: Path) -> None:
+    """A folder that was split for training."""
+    touch(*(tmp_path / side / "boar" / "a.jpg" for side in ("train", "test")), tmp_path / "notes" / "b.txt")
+
+    with pytest.raises(
+        InvalidRequest, match=r"\(class folders lie in `test` and `train`: give one of these\)"
+    ):
+        read_labelled(tmp_path, CLASSES)
+
+
 def test_an_unknown_folder_is_refused_with_the_names_that_exist(tmp_path: Path) -> None:
     touch(tmp_path / "boars" / "a.jpg", tmp_path / "female" / "b.jpg")
 
