@@ -20,6 +20,7 @@ from safetensors.torch import load_file, save_file
 
 from app.bundles.repository import open_bundle
 from app.bundles.writer import write_bundle
+from app.demo.fonts import with_own_fonts
 from app.demo.painter import CLASSES, painted_file
 from app.evaluation.predictions import Limits
 from app.reports.asked import asked
@@ -98,7 +99,9 @@ def photographed(page: Path) -> bytes:
 
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        browser = playwright.chromium.launch(
+            executable_path=chromium, args=["--no-sandbox"], env=with_own_fonts(page.parent)
+        )
         view = browser.new_page(viewport={"width": SIZE_PX[0], "height": SIZE_PX[1]})
         view.goto(page.as_uri())
         data = view.screenshot()

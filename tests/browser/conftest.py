@@ -16,6 +16,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from support.bundles import write_random_bundle
 from support.server import server_process
 
+from app.demo.fonts import with_own_fonts
 from app.domain import Crop, Resize, Size
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -68,11 +69,13 @@ def answer_for(server: str) -> Callable[[bytes], dict[str, Any]]:
 
 
 @pytest.fixture(scope="module")  # not longer: Playwright's own event loop would be in the way of async tests
-def browser() -> Iterator[Browser]:
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     if CHROMIUM is None:
         pytest.skip("no Chromium on this machine: apt-get install chromium")
     with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        # Korean in its own letters: boxes are of another width.
+        fonts = with_own_fonts(tmp_path_factory.mktemp("fonts"))
+        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS, env=fonts)
         yield launched
         launched.close()
 
