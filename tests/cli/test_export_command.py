@@ -37,7 +37,7 @@ def everything(folder: Path) -> dict[str, tuple[int, bytes]]:
 
 
 def test_the_form_lies_in_the_bundle_and_is_what_serves(tmp_path: Path) -> None:
-    """A second time it is kept; the server converts nothing, so its cache stays empty."""
+    """A second time it is kept; the server converts nothing, and reads a copy of its own."""
     write_random_bundle(tmp_path / "models", golden=GOLDEN)
 
     code, report = export(tmp_path / "models")
@@ -62,7 +62,10 @@ def test_the_form_lies_in_the_bundle_and_is_what_serves(tmp_path: Path) -> None:
     assert "it has its form already" in shown.output
     assert (model["state"], model["engine"]) == ("ready", "openvino")
     assert answer.status_code == 200
-    assert not cache.exists()
+    (copied,) = (cache / "openvino").iterdir()
+    assert {path.name: path.read_bytes() for path in copied.iterdir()} == {
+        path.name: path.read_bytes() for path in folder.iterdir()
+    }
 
 
 def test_a_damaged_form_is_replaced_and_the_int8_one_stays(tmp_path: Path) -> None:
