@@ -55,7 +55,11 @@ def card(
         "article",
         element("header", element("h3", name, class_="file")),
         element("div", *columns, class_="columns", style=f"--columns: {len(columns)}"),
-        *(depths for model, view in pairs for depths in _depths(model, view, words, layers, room)),
+        element(
+            "div",
+            *(depths for model, view in pairs for depths in _depths(model, view, words, layers, room)),
+            class_="all-depths",
+        ),
         class_="card",
     )
 
@@ -153,7 +157,7 @@ def _facts(view: View, words: Words) -> Iterator[Element]:
 
 
 def _depths(model: Asked, view: View, words: Words, layers: str | None, least: int) -> Iterator[Element]:
-    """A strip with room for at least so many."""
+    """A strip as wide as its share of a row that has room for at least so many; two short ones stand in one row."""
     if layers is None or view.explanation is None:
         return
     if not view.layers:
@@ -177,7 +181,7 @@ def _depths(model: Asked, view: View, words: Words, layers: str | None, least: i
                 for each in view.layers
             ),
             class_="strip",
-            style=f"--columns: {max(len(view.layers), least)}",
         ),
         class_="depths",
+        style=f"--columns: {len(view.layers)}; --share: {min(1.0, len(view.layers) / least):.4f}",
     )

@@ -72,7 +72,7 @@ def test_graph_that_answers_otherwise_is_refused(tmp_path: Path) -> None:
 
 def test_several_threads_may_convert_at_once_and_leave_torch_as_it_was(tmp_path: Path) -> None:
     """torch.export alone would leave oneDNN off, or mix up the networks."""
-    servables = [servable_of() for _ in range(6)]
+    servables = [servable_of() for _ in range(3)]
     before = torch.backends.mkldnn.enabled
 
     with ThreadPoolExecutor(len(servables)) as pool:
