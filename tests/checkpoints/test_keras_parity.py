@@ -160,6 +160,7 @@ class _LegacyWeights:
             writer.save_weights_to_hdf5_group(file, self.model)
 
 
+@pytest.mark.slow  # tests/api/test_photographs.py serves them; its siblings here answer as Keras does
 def test_the_carcass_model_answers_as_in_keras_on_all_photographs(
     carcass_photographs: list[Path], tmp_path: Path
 ) -> None:
