@@ -196,7 +196,7 @@ def _preprocess_lines(table: PreprocessTable) -> list[str]:
         *(f"  {toml_value(step.model_dump())}," for step in table.steps),
         "]",
         f"decode = {toml_value(table.decode)}  # exact | scaled: large JPEGs at 1/2, 1/4 or 1/8, if the golden images hold",
-        f"scale = {_scale(table.scale)}  # then (pixel * scale - mean) / std",
+        f"scale = {scale_value(table.scale)}  # then (pixel * scale - mean) / std",
         f"mean = {toml_value(table.mean)}",
         f"std = {toml_value(table.std)}",
     ]
@@ -213,6 +213,7 @@ def _evidence_lines(manifest: Manifest) -> list[str]:
     ]
 
 
-def _scale(scale: float) -> str:
+def scale_value(scale: float) -> str:
+    """A number, or a fraction as text where it is one."""
     whole = round(1 / scale) if 1e-6 < scale < 1 else 0
     return toml_value(f"1/{whole}") if whole and 1 / whole == scale else toml_value(scale)

@@ -5,7 +5,6 @@ explanations.json; both written whole or not at all
 """
 
 import json
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from app.bundles.problems import listed
 from app.bundles.repository import Bundle, open_bundle, scan
 from app.cli.bundle_argument import bundle_folder
 from app.cli.explain_json import explanations_json
-from app.cli.outputs import check_output, check_pair, is_stream, place_of, write_outputs
+from app.cli.outputs import check_output, check_pair, is_stream, make_room, place_of, write_outputs
 from app.errors import InvalidRequest
 from app.evaluation.labelled import read_labelled
 from app.evaluation.pictures import SUFFIXES, find_pictures
@@ -73,7 +72,8 @@ def run_explain(settings: Settings, options: ExplainOptions) -> int:
         settings.batch_sizes,
     )
     for path in (options.out, numbers):
-        _make_room(path)
+        if not is_stream(path):
+            make_room(place_of(path).parent)
     with _proved(settings, folders, options.layers, console) as models, _progress(console) as progress:
         looking = progress.add_task("asking", total=len(items))
         found = survey(
@@ -119,20 +119,6 @@ def _checked_outputs(options: ExplainOptions) -> Path:
     check_output(numbers)
     check_pair(("--out", options.out), ("--json", numbers))
     return numbers
-
-
-def _make_room(path: Path) -> None:
-    """The folder that a file goes to; told before the work where there can be none."""
-    if is_stream(path):
-        return
-    folder = place_of(path).parent
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        reason = None if os.access(folder, os.W_OK | os.X_OK) else "not allowed"
-    except OSError as error:
-        reason = error.strerror
-    if reason is not None:
-        raise InvalidRequest(f"{path} cannot be written: {folder}: {reason}")
 
 
 def _bundle_folders(given: Sequence[str], repository: Path) -> list[Path]:

@@ -9,6 +9,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from app.bundles.manifest_text import scale_value
+from app.bundles.toml_text import toml_value
 from app.checkpoints.found import Found, Note, Preprocessing, Question
 from app.domain import (
     ConcatPoolHead,
@@ -167,6 +169,11 @@ def steps_words(step: object) -> str:
 
 def normalisation_words(normalisation: Normalisation) -> str:
     """The keys of [preprocess] that say it."""
-    scale = '"1/255"' if normalisation.scale == 1 / 255 else f"{normalisation.scale:g}"
     mean, std = ([float(f"{v:.6g}") for v in values] for values in (normalisation.mean, normalisation.std))
-    return f'channels = "{normalisation.channels}", scale = {scale}, mean = {mean}, std = {std}'
+    keys = (
+        f"channels = {toml_value(normalisation.channels)}",
+        f"scale = {scale_value(normalisation.scale)}",
+        f"mean = {toml_value(mean)}",
+        f"std = {toml_value(std)}",
+    )
+    return ", ".join(keys)

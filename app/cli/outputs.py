@@ -32,6 +32,23 @@ def is_stream(path: Path) -> bool:
     return stat.S_ISCHR(mode) or stat.S_ISFIFO(mode)
 
 
+def make_room(folder: Path) -> None:
+    """The folder that results go to, before the work.
+
+    Raises:
+        InvalidRequest: there can be none, or nothing may be written there.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        reason = None if os.access(folder, os.W_OK | os.X_OK) else "not allowed"
+    except OSError as error:
+        reason = str(error.strerror)
+    if reason is not None:
+        raise InvalidRequest(
+            f"the results cannot be written to {folder} ({reason}): choose another with --out"
+        )
+
+
 def check_output(path: Path, *, replaces: bool = True) -> None:
     """Before the work, not after it.
 

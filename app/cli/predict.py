@@ -8,11 +8,9 @@ Files are written whole or not at all.
 import asyncio
 import csv
 import io
-import itertools
 import json
-import os
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +19,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from app.cli.outputs import check_output, write_outputs
+from app.cli.outputs import check_output, make_room, write_outputs
+from app.cli.overlay_files import folder_of, overlay_file, overlay_names, remove_earlier
 from app.cli.summary import figures_tables
 from app.domain import ClassScore
 from app.errors import InvalidRequest, LinesideError, NotReady, QueueFull
@@ -73,7 +72,10 @@ def run_predict(
         raise InvalidRequest(
             f"no pictures ({', '.join(sorted(SUFFIXES))}) under {', '.join(map(str, paths))}"
         )
-    _make_room(out, with_overlays=with_overlays)  # before the work, not after it
+    # Before the work, not after it.
+    make_room(out / "overlays" if with_overlays else out)
+    for name in (TABLE, SUMMARY):
+        check_output(out / name)
     scored, deployment = asyncio.run(
         _score(
             settings,
@@ -135,7 +137,7 @@ async def _score(
             indices = {plain(name): index for index, name in enumerate(deployment.classes)}
 
             async def one(path: Path) -> Scored:
-                true_index = indices.get(plain(_folder_of(path)))
+                true_index = indices.get(plain(folder_of(path)))
                 overlay = out / "overlays" / names[path] if with_overlays else None
                 return await _score_one(service, deployment, path, true_index, settings, overlay)
 
@@ -143,7 +145,13 @@ async def _score(
             at_once = min(2 * max(deployment.batch_sizes), settings.max_queue_entries, settings.max_requests)
             rows = await _all(files, one, at_once, lambda: progress.advance(task))
         if with_overlays:
-            _remove_earlier(out / "overlays", names, rows, deployment.classes)
+            classes = deployment.classes
+            written = {
+                overlay_file(names[row.path], classes[row.predicted_index])
+                for row in rows
+                if row.predicted_index is not None
+            }
+            remove_earlier(out / "overlays", names.values(), written, classes)
         return rows, deployment
     finally:
         await wiring.close(timeout_s=settings.drain_timeout_s)
@@ -212,7 +220,7 @@ async def _score_one(
         return Scored(path, line, true_index, error=error)
     top = prediction.top
     if overlay is not None and prediction.cam is not None:
-        place = overlay.with_name(_overlay_name(overlay.name, top.class_name))
+        place = overlay.with_name(overlay_file(overlay.name, top.class_name))
         await asyncio.to_thread(write_outputs, (place, prediction.cam.data))
     line = _line(
         str(path),
@@ -225,70 +233,6 @@ async def _score_one(
         "",
     )
     return Scored(path, line, true_index, top.class_index)
-
-
-def _make_room(out: Path, *, with_overlays: bool) -> None:
-    folder = out / "overlays" if with_overlays else out
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        reason = None if os.access(folder, os.W_OK | os.X_OK) else "not allowed"
-    except OSError as error:
-        reason = str(error.strerror)
-    if reason is not None:
-        raise InvalidRequest(
-            f"the results cannot be written to {folder} ({reason}): choose another with --out"
-        )
-    for name in (TABLE, SUMMARY):
-        check_output(out / name)
-
-
-def overlay_names(files: Sequence[Path]) -> dict[Path, str]:
-    """One for each picture and none twice: its folder and its name, with a number where others have the same."""
-    names: dict[Path, str] = {}
-    taken = set[str]()
-    for path in files:
-        plain_name = f"{_short(_folder_of(path))}-{_short(path.stem)}"
-        name = next(name for name in _numbered(plain_name) if name not in taken)
-        taken.add(name)
-        names[path] = name
-    return names
-
-
-def _overlay_name(name: str, class_name: str) -> str:
-    return f"{name}-{_short(class_name)}.jpg"
-
-
-def _remove_earlier(
-    folder: Path, names: Mapping[Path, str], rows: Sequence[Scored], classes: Sequence[str]
-) -> None:
-    """Overlays of an earlier run in which one of these pictures was called something else."""
-    written = {
-        _overlay_name(names[row.path], classes[row.predicted_index])
-        for row in rows
-        if row.predicted_index is not None
-    }
-    known = set(names.values())
-    endings = [_overlay_name("", name) for name in classes]
-    for entry in folder.iterdir():
-        if entry.name not in written and any(
-            entry.name.endswith(ending) and entry.name.removesuffix(ending) in known for ending in endings
-        ):
-            entry.unlink(missing_ok=True)
-
-
-def _numbered(name: str) -> Iterator[str]:
-    yield name
-    yield from (f"{name}~{number}" for number in itertools.count(2))
-
-
-def _short(text: str) -> str:
-    """As one of three parts of a file's name, of 255 bytes at most."""
-    return os.fsencode(text.replace("/", "_"))[:60].decode("utf-8", "ignore")
-
-
-def _folder_of(path: Path) -> str:
-    """The name of the folder that a picture lies in, also where the path is just a file's name."""
-    return path.absolute().parent.name
 
 
 def _header(classes: Sequence[str]) -> str:

@@ -7,7 +7,6 @@ Beside it, app/demo/showcase.py draws the docs' other pictures; they need no bro
 
 import argparse
 import io
-import shutil
 import tempfile
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -20,7 +19,7 @@ from safetensors.torch import load_file, save_file
 
 from app.bundles.repository import open_bundle
 from app.bundles.writer import write_bundle
-from app.demo.fonts import with_own_fonts
+from app.demo.browser import CHROMIUM, with_own_fonts
 from app.demo.painter import CLASSES, painted_file
 from app.evaluation.predictions import Limits
 from app.reports.asked import asked
@@ -97,10 +96,9 @@ def photographed(page: Path) -> bytes:
     """The beginning of a page as WebP."""
     from playwright.sync_api import sync_playwright  # noqa: PLC0415 - of the development tools, not of the package
 
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
-            executable_path=chromium, args=["--no-sandbox"], env=with_own_fonts(page.parent)
+            executable_path=CHROMIUM, args=["--no-sandbox"], env=with_own_fonts(page.parent)
         )
         view = browser.new_page(viewport={"width": SIZE_PX[0], "height": SIZE_PX[1]})
         view.goto(page.as_uri())

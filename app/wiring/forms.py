@@ -62,9 +62,8 @@ def float32_form(bundle: Bundle, cache: Path | None, stopping: threading.Event) 
     if (found := own_form(bundle, "float32", cache)) is not None:
         return found
     folder = (cache or default_cache()) / "openvino" / _name(bundle)
-    with suppress(ExportFailed):  # somebody damaged the cache: it is made again
-        if (found := read_exported(folder, bundle, "float32")) is not None:
-            return found
+    if (found := _kept(folder, bundle, "float32")) is not None:
+        return found
     if not torch_is_installed():
         raise ExportFailed(
             f"{bundle.name}/{bundle.version} has no `{EXPORTED_FOLDER}/` and torch, which makes it, is not installed here: run "
@@ -93,9 +92,8 @@ def own_form(bundle: Bundle, form: Form, cache: Path | None) -> Exported | None:
         return None
     try:
         folder = (cache or default_cache()) / "openvino" / f"{network_key(bundle)[:32]}-{found.sha256[:32]}"
-        with suppress(ExportFailed):  # somebody damaged the cache: it is copied again
-            if (kept := read_exported(folder, bundle, form)) is not None:
-                return kept
+        if (kept := _kept(folder, bundle, form)) is not None:
+            return kept
         _make(folder, bundle, form, lambda place: _copy(found, place))
     except ExportFailed as error:
         log.warning(
@@ -103,7 +101,7 @@ def own_form(bundle: Bundle, form: Form, cache: Path | None) -> Exported | None:
             *(bundle.name, bundle.version, EXPORTED_FOLDER, error.message),
         )
         return found
-    return read_exported(folder, bundle, form)
+    return read_exported(folder, bundle, form) or found
 
 
 def _copy(form: Exported, folder: Path) -> None:
@@ -178,7 +176,7 @@ def _make(folder: Path, bundle: Bundle, form: Form, fill: Callable[[Path], None]
             temporary.rename(folder)
         except OSError:
             # Another server was faster, and its form is as good; or what lies there is damaged.
-            if not _is_whole(folder, bundle, form):
+            if _kept(folder, bundle, form) is None:
                 shutil.rmtree(folder, ignore_errors=True)
                 try:
                     temporary.rename(folder)
@@ -199,11 +197,12 @@ def _clear_away(folder: Path) -> None:
                 shutil.rmtree(left, ignore_errors=True)
 
 
-def _is_whole(folder: Path, bundle: Bundle, form: Form) -> bool:
+def _kept(folder: Path, bundle: Bundle, form: Form) -> Exported | None:
+    """The form in this folder of the cache; None also where somebody damaged it, so that it is made again."""
     try:
-        return read_exported(folder, bundle, form) is not None
+        return read_exported(folder, bundle, form)
     except ExportFailed:
-        return False
+        return None
 
 
 def _export(bundle: Bundle, folder: Path, stopping: threading.Event) -> None:

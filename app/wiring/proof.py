@@ -96,9 +96,13 @@ def examine(folder: Path, *, machine: Machine, batch_sizes: Sequence[int], max_p
     )
     built = chosen.built
     latency_s: dict[int, float] = {}
-    for size in sorted(set(batch_sizes)):
-        _go_on(machine)
-        latency_s |= warm_up(built.engine, (size,))
+    try:
+        for size in sorted(set(batch_sizes)):
+            _go_on(machine)
+            latency_s |= warm_up(built.engine, (size,))
+    except BaseException:
+        built.engine.close()
+        raise
     notes = [f"{refused.precision} was not taken: {refused.reason}" for refused in chosen.refused]
     warnings = (
         *built.notes,

@@ -4,7 +4,6 @@ Every test also promises, without saying so: nothing is asked of another origin,
 console as an error, the Content-Security-Policy is not violated.
 """
 
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,10 +15,9 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from support.bundles import write_random_bundle
 from support.server import server_process
 
-from app.demo.fonts import with_own_fonts
+from app.demo.browser import CHROMIUM, with_own_fonts
 from app.domain import Crop, Resize, Size
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 ARGUMENTS = [
     "--headless",
     "--no-sandbox",

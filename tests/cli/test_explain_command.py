@@ -304,7 +304,7 @@ def test_what_cannot_be_compared_is_refused_with_the_fix(small: Path, models: Pa
     assert "named twice" in refusal(str(small), *line, "--model", "line/1")
     assert "is a folder" in refusal(str(small), *line, "--out", str(tmp_path))
     assert "both name" in refusal(str(small), *line, "--out", "a.html", "--json", "a.html")
-    assert "cannot be written: /proc/no" in refusal(str(small), *line, "--out", "/proc/no/r.html")
+    assert "cannot be written to /proc/no (" in refusal(str(small), *line, "--out", "/proc/no/r.html")
     assert "no pictures" in refusal(str(tmp_path), *line)
     assert "line/1: layers: no layer 'layer9'" in refusal(str(small), *line, "--layers", "layer9")
 

@@ -17,7 +17,7 @@ from support.server import test_settings, threaded_server
 from typer.testing import CliRunner
 
 from app.cli.main import app
-from app.cli.predict import overlay_names
+from app.cli.overlay_files import overlay_names
 from app.errors import InvalidRequest, NotReady
 
 run = CliRunner()

@@ -61,3 +61,9 @@ class Wire:
 
     def get_extra_info(self, _name: str, _default: object = None) -> None:
         return None
+
+
+async def answers_at_once(_scope: object, _receive: object, send: Any) -> None:
+    """An application that reads no body."""
+    await send({"type": "http.response.start", "status": 422, "headers": [(b"content-length", b"0")]})
+    await send({"type": "http.response.body", "body": b""})

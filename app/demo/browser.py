@@ -1,9 +1,14 @@
-"""A browser's fonts: those of the machine, and the package's own, so that Korean is read wherever a page is drawn."""
+"""The system's Chromium, with the machine's fonts and the package's own: Korean is read wherever a page is drawn."""
 
 import os
+import shutil
 from pathlib import Path
 from typing import Final
 
+CHROMIUM: Final = (
+    shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+)
+"""None: there is none."""
 FONTS: Final = Path(__file__).parents[1] / "images" / "fonts"
 CONFIGURATION: Final = """<?xml version="1.0"?>
 <!DOCTYPE fontconfig SYSTEM "fonts.dtd">
