@@ -31,7 +31,7 @@ def several(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     write_random_bundle(root, name="deep", steps=small, head=MlpHead((8,)))
     write_random_bundle(root, name="cropped", steps=CROPPED)
     write_random_bundle(root, name="many", steps=small, classes=[f"class-{n}" for n in range(65)])
-    settings = test_settings(root, max_view_megapixels=0.01)
+    settings = test_settings(root, max_view_megapixels=0.01, engine="torch")
     with threaded_server(settings) as url, httpx.Client(base_url=url, timeout=60) as opened:
         yield opened
 

@@ -31,7 +31,10 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
         display={"ko": {"castrate": "거세", "boar": "수퇘지", "female": "암"}},
     )
     write_random_bundle(root, name="deep", steps=small, head=MlpHead((8,)))
-    with threaded_server(test_settings(root)) as url, httpx.Client(base_url=url, timeout=60) as opened:
+    with (
+        threaded_server(test_settings(root, engine="torch")) as url,
+        httpx.Client(base_url=url, timeout=60) as opened,
+    ):
         yield opened
 
 

@@ -169,7 +169,7 @@ def test_refused_bundle_is_listed_with_its_reason(tmp_path: Path, require: str, 
     write_random_bundle(tmp_path, name="good")
     bad = write_random_bundle(tmp_path, name="bad", seed=1)
     bad.weights_path.write_bytes(bad.weights_path.read_bytes()[:-1000])
-    with threaded_server(test_settings(tmp_path, require_models=require)) as url:
+    with threaded_server(test_settings(tmp_path, require_models=require, engine="torch")) as url:
         readiness = httpx.get(f"{url}/readyz")
         models = {model["name"]: model for model in httpx.get(f"{url}/models").json()["models"]}
         answers = {
@@ -192,12 +192,12 @@ def test_highest_version_answers_unless_the_request_or_a_setting_names_another(t
     """Ten is higher than nine."""
     for version in (9, 10):
         write_random_bundle(tmp_path, name="line", version=version, seed=version)
-    with threaded_server(test_settings(tmp_path)) as url:
+    with threaded_server(test_settings(tmp_path, engine="torch")) as url:
         highest = httpx.post(f"{url}/predict", content=picture_file(0)).json()["model"]["version"]
         named = httpx.post(f"{url}/predict?version=9", content=picture_file(0)).json()["model"]["version"]
-    with threaded_server(test_settings(tmp_path, default_versions={"line": 9})) as url:
+    with threaded_server(test_settings(tmp_path, default_versions={"line": 9}, engine="torch")) as url:
         pinned = httpx.post(f"{url}/predict", content=picture_file(0)).json()["model"]["version"]
-    with threaded_server(test_settings(tmp_path, default_versions={"line": 8})) as url:
+    with threaded_server(test_settings(tmp_path, default_versions={"line": 8}, engine="torch")) as url:
         readiness = httpx.get(f"{url}/readyz").json()
 
     assert (highest, named, pinned) == (10, 9, 9)
@@ -208,9 +208,9 @@ def test_default_model_answers_when_a_request_names_none(tmp_path: Path) -> None
     """By setting; one that does not exist keeps the server unready."""
     for name in ("posture", "sex"):
         write_random_bundle(tmp_path, name=name)
-    with threaded_server(test_settings(tmp_path, default_model="sex")) as url:
+    with threaded_server(test_settings(tmp_path, default_model="sex", engine="torch")) as url:
         assert httpx.post(f"{url}/predict", content=picture_file(0)).json()["model"]["name"] == "sex"
-    with threaded_server(test_settings(tmp_path, default_model="cow")) as url:
+    with threaded_server(test_settings(tmp_path, default_model="cow", engine="torch")) as url:
         assert "DEFAULT_MODEL" in httpx.get(f"{url}/readyz").json()["reasons"][0]
 
 
@@ -221,7 +221,7 @@ def test_model_that_does_not_reproduce_its_golden_images_is_refused(tmp_path: Pa
     text = manifest.read_text("utf-8")
     assert 'channels = "RGB"' in text
     manifest.write_text(text.replace('channels = "RGB"', 'channels = "BGR"'), "utf-8")
-    with threaded_server(test_settings(tmp_path)) as url:
+    with threaded_server(test_settings(tmp_path, engine="torch")) as url:
         reasons = httpx.get(f"{url}/readyz").json()["reasons"]
 
     assert "golden images do not hold" in reasons[0]

@@ -26,7 +26,7 @@ PATIENCE_S = 120.0
 
 
 def test_settings(repository: Path, **knobs: Any) -> Settings:
-    """Small and quick; every knob can be given."""
+    """Small and quick; every knob can be given. A promise that no engine makes is tested with `torch`, which converts nothing."""
     defaults: dict[str, Any] = {
         "model_repository": repository,
         "port": 0,
