@@ -6,6 +6,7 @@ Nothing is built or read at import time. Models load while the server already an
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
@@ -18,6 +19,7 @@ from app.api.failures import TOLD, answer_from_fastapi
 from app.api.front import Front
 from app.api.gate import Gate
 from app.api.logs import configure_logging
+from app.api.openapi import described
 from app.api.shutdown import graceful_signals
 from app.settings import Settings, load_settings
 from app.wiring import Wiring
@@ -68,6 +70,7 @@ def create_app(settings: Settings | None = None) -> ASGIApp:
         redoc_url=None,
         static_url=page.SWAGGER,
         redirect_slashes=False,  # the front takes both spellings
+        generate_unique_id_function=lambda route: route.name,  # what a generated client calls it
         lifespan=lifespan,
     )
     app.state.settings = settings
@@ -79,4 +82,5 @@ def create_app(settings: Settings | None = None) -> ASGIApp:
     app.mount("/static", page.PageFiles(directory=page.STATIC), name="static")
     for room in (inference, models, health, page):
         app.include_router(room.router)
+    app.openapi = partial(described, app)  # type: ignore[method-assign] # as FastAPI's documentation has it
     return Front(app, inference.ENDPOINTS, metrics=wiring.metrics, is_draining=lambda: catalogue.is_draining)

@@ -1,7 +1,7 @@
 """GET /livez, /readyz and /metrics: asked by machines every few seconds."""
 
 from fastapi import APIRouter, Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from app.api.schemas import LivenessReply, ReadinessReply
 from app.metrics import Metrics
@@ -33,7 +33,7 @@ async def readyz(request: Request) -> Response:
     return JSONResponse(reply.model_dump(), status_code=200 if readiness.is_ready else 503)
 
 
-@router.get("/metrics", summary="Prometheus metrics", response_class=Response)
+@router.get("/metrics", summary="Prometheus metrics", response_class=PlainTextResponse)
 async def metrics(request: Request) -> Response:
     """The text exposition format."""
     held: Metrics = request.app.state.metrics

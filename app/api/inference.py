@@ -20,13 +20,12 @@ from app.api.explaining import asked, check_one_array, check_picture, drawn, exp
 from app.api.front import Endpoint
 from app.api.leaving import unless_left
 from app.api.negotiation import preferred
-from app.api.problems import MEDIA_TYPE as PROBLEM_MEDIA_TYPE
+from app.api.openapi import header, problems
 from app.api.schemas import (
     PictureQuery,
     PictureReply,
     PredictionReply,
     PredictQuery,
-    ProblemReply,
 )
 from app.api.upload import read_picture
 from app.domain import EncodedPicture, Prediction
@@ -45,7 +44,15 @@ PICTURES = ("image/jpeg", "image/png", "image/webp")
 UPLOADS = ("image/jpeg", "image/png", "image/tiff", "image/bmp", "image/webp", "application/octet-stream")
 
 BINARY = {"schema": {"type": "string", "format": "binary"}}
-REQUEST_BODY: dict[str, Any] = {
+REQUEST: dict[str, Any] = {
+    "parameters": [
+        {
+            "name": "X-Request-Id",
+            "in": "header",
+            "description": "Comes back as the reply's `id`, and stands in the server's log.",
+            "schema": {"type": "string", "pattern": "^[A-Za-z0-9._:-]{1,128}$"},
+        }
+    ],
     "requestBody": {
         "required": True,
         "description": "The picture: its bytes as the body, or multipart/form-data with one part `file`. "
@@ -60,39 +67,36 @@ REQUEST_BODY: dict[str, Any] = {
             },
             **dict.fromkeys(UPLOADS, BINARY),
         },
-    }
-}
-PROBLEM = {
-    "model": ProblemReply,
-    "content": {
-        PROBLEM_MEDIA_TYPE: {
-            "example": {
-                "type": "about:blank",
-                "title": "The picture cannot be read",
-                "status": 422,
-                "detail": "not a readable image: the file ends early",
-                "code": "unreadable_image",
-                "id": "01KAMZ1X7Q3C9V6J8D2R4T5W6Y",
-            }
-        }
     },
 }
-PROBLEMS: dict[int | str, dict[str, Any]] = {
-    404: {"description": "`unknown_model`", **PROBLEM},
-    413: {"description": "`body_too_large`, `image_too_large`", **PROBLEM},
-    415: {"description": "`unsupported_image`", **PROBLEM},
-    422: {"description": "`invalid_request`, `unreadable_image`, `unknown_class`", **PROBLEM},
-    500: {"description": "`internal`", **PROBLEM},
-    503: {"description": "`queue_full`, `not_ready`, `shutting_down`, with Retry-After", **PROBLEM},
-    504: {"description": "`deadline_exceeded`", **PROBLEM},
+PROBLEMS = problems(
+    "malformed_request",
+    "unknown_model",
+    "body_too_large",
+    "image_too_large",
+    "unsupported_image",
+    "invalid_request",
+    "unreadable_image",
+    "internal",
+    "queue_full",
+    "not_ready",
+    "shutting_down",
+    "deadline_exceeded",
+)
+HEADERS = {
+    "Server-Timing": header("The timings in milliseconds, as browsers show them."),
+    "Lineside-Class": header("Percent-encoded."),
+    "Lineside-Probability": header("Six digits."),
+    "Lineside-Model": header("Name and version, with a slash between."),
+    "Lineside-Digest": header("SHA-256 over manifest and weights."),
 }
 
 
 @router.post(
     "/predict",
     response_model=PredictionReply,
-    responses=PROBLEMS,
-    openapi_extra=REQUEST_BODY,
+    responses={200: {"headers": HEADERS}, **PROBLEMS},
+    openapi_extra=REQUEST,
     summary="Classify one picture",
 )
 async def predict(request: Request, query: Annotated[PredictQuery, Query()]) -> Response:
@@ -115,10 +119,12 @@ async def predict(request: Request, query: Annotated[PredictQuery, Query()]) -> 
         200: {
             "description": "By `Accept`: JSON (default), the overlay's bytes, or the map as a NumPy file.",
             "content": {**dict.fromkeys(PICTURES, BINARY), NPY: BINARY},
+            "headers": HEADERS,
         },
         **PROBLEMS,
+        **problems("invalid_request", "unreadable_image", "unknown_class"),
     },
-    openapi_extra=REQUEST_BODY,
+    openapi_extra=REQUEST,
     summary="Classify one picture and show the evidence",
 )
 async def explain(request: Request, query: Annotated[ExplainQuery, Query()]) -> Response:

@@ -10,18 +10,19 @@ from pydantic import PositiveInt
 from starlette.responses import FileResponse, Response
 
 from app.api.context import context_of
+from app.api.openapi import problems
 from app.api.problems import problem
-from app.api.schemas import GoldenReply, ModelDescription, ModelsReply, ProblemReply, QuantizationReply
+from app.api.schemas import GoldenReply, ModelDescription, ModelsReply, QuantizationReply
 from app.serving.catalogue import Catalogue, Model
 from app.serving.service import Service
 from app.settings import Settings
 
 router = APIRouter(prefix="/models", tags=["models"])
 
-NOT_FOUND: dict[int | str, dict[str, Any]] = {404: {"model": ProblemReply, "description": "`unknown_model`"}}
+ANY_PICTURE: dict[str, Any] = {"image/*": {"schema": {"type": "string", "format": "binary"}}}
 
 
-@router.get("", summary="All models")
+@router.get("", summary="All models", responses=problems("internal"))
 async def list_models(request: Request) -> ModelsReply:
     """Every version of every model, also those that are loading or were refused."""
     catalogue = _catalogue(request)
@@ -33,7 +34,11 @@ async def list_models(request: Request) -> ModelsReply:
     )
 
 
-@router.get("/{name}", summary="One model", responses=NOT_FOUND)
+@router.get(
+    "/{name}",
+    summary="One model",
+    responses=problems("unknown_model", "invalid_request", "internal", "not_ready"),
+)
 async def get_model(
     request: Request, name: str, version: Annotated[PositiveInt | None, Query()] = None
 ) -> ModelDescription:
@@ -42,7 +47,15 @@ async def get_model(
     return _describe(catalogue.find(name, version), catalogue)
 
 
-@router.get("/{name}/{version}/golden/{file}", summary="A golden image", response_class=FileResponse)
+@router.get(
+    "/{name}/{version}/golden/{file}",
+    summary="A golden image",
+    response_class=FileResponse,
+    responses={
+        200: {"content": ANY_PICTURE},
+        **problems("unknown_model", "not_found", "invalid_request", "internal", "not_ready"),
+    },
+)
 async def get_golden_image(request: Request, name: str, version: PositiveInt, file: str) -> Response:
     """One of the pictures that the model proves itself with; the page offers them as samples."""
     deployment = _catalogue(request).find_ready(name, version)
