@@ -2,19 +2,20 @@
 //
 //     java LinesideClient.java http://127.0.0.1:8000 2.6 photo-1.jpg photo-2.jpg
 //
-// 2.6 is the pitch: seconds from carcass to carcass, at 1,400 an hour. Needs nothing but a JDK 17.
+// 2.6 is the pitch: seconds from carcass to carcass, at 1,400 an hour. Where several models are served, the address names
+// one: http://127.0.0.1:8000?model=pig-sex. Needs nothing but a JDK 17.
 
-import java.io.IOException;
 import java.net.URI;
 import java.net.http.HttpClient;
 import java.net.http.HttpRequest;
 import java.net.http.HttpRequest.BodyPublishers;
 import java.net.http.HttpResponse;
 import java.net.http.HttpResponse.BodyHandlers;
-import java.net.http.HttpTimeoutException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.time.Duration;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
 import java.util.regex.Pattern;
 
 class LinesideClient {
@@ -24,7 +25,7 @@ class LinesideClient {
     // Keeps its connections. HTTP/2 is not offered: the server speaks HTTP/1.1.
     static final HttpClient CLIENT = HttpClient.newBuilder().version(HttpClient.Version.HTTP_1_1).build();
 
-    /** A line for people; the decision is by hand where there is no answer within the pitch. */
+    /** A line for people; the decision is by hand where there is no answer within the pitch. The address ends where its next parameter goes. */
     static String ask(String address, byte[] picture, long pitchMs) throws InterruptedException {
         long ends = System.nanoTime() / 1_000_000 + pitchMs;
         long waitMs = 0;
@@ -33,15 +34,18 @@ class LinesideClient {
             long leftMs = ends - System.nanoTime() / 1_000_000 - SLACK_MS - waitMs;
             if (leftMs < LEAST_MS) break;
             Thread.sleep(waitMs);
-            HttpRequest request = HttpRequest.newBuilder(URI.create(address + "/predict?deadline_ms=" + leftMs))
-                .timeout(Duration.ofMillis(leftMs + SLACK_MS)).POST(BodyPublishers.ofByteArray(picture)).build();
+            HttpRequest request = HttpRequest.newBuilder(URI.create(address + "deadline_ms=" + leftMs))
+                .POST(BodyPublishers.ofByteArray(picture)).build();
+            // Not the request's own timeout, which ends with the head of the answer: a bad network brings the rest at any time.
+            var asked = CLIENT.sendAsync(request, BodyHandlers.ofString());
             HttpResponse<String> reply;
             try {
-                reply = CLIENT.send(request, BodyHandlers.ofString());
-            } catch (HttpTimeoutException late) {
+                reply = asked.get(leftMs + SLACK_MS, TimeUnit.MILLISECONDS);
+            } catch (TimeoutException late) {
+                asked.cancel(true);
                 return "decide by hand (no answer)";
-            } catch (IOException broken) { // a kept connection that was closed meanwhile, perhaps: a new one, at once
-                problem = broken.toString();
+            } catch (ExecutionException broken) { // a kept connection that was closed meanwhile, perhaps: a new one, at once
+                problem = broken.getCause().toString();
                 waitMs = 0;
                 continue;
             }
@@ -64,11 +68,12 @@ class LinesideClient {
     }
 
     public static void main(String[] arguments) throws Exception {
-        String address = arguments[0].replaceAll("/+$", "");
+        String[] address = arguments[0].split("[?]", 2);
+        String before = address[0].replaceAll("/+$", "") + "/predict?" + (address.length > 1 ? address[1] + "&" : "");
         long pitchMs = Math.round(1000 * Double.parseDouble(arguments[1]));
         for (int index = 2; index < arguments.length; index++) {
             byte[] picture = Files.readAllBytes(Path.of(arguments[index]));
-            System.out.println(arguments[index] + ": " + ask(address, picture, pitchMs));
+            System.out.println(arguments[index] + ": " + ask(before, picture, pitchMs));
         }
     }
 }

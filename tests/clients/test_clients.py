@@ -5,7 +5,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -81,6 +81,14 @@ def test_good_picture_is_answered_and_a_bad_one_is_told_by_its_code(
     assert third == first
 
 
+def test_address_may_name_the_model(ask: Ask, server: str, photograph: Path) -> None:
+    [known] = ask(f"{server}?model=line&version=1", photograph)
+    [unknown] = ask(f"{server}/?model=cow", photograph)
+
+    assert known.split()[0] in {"castrate", "boar", "female"}
+    assert unknown.startswith("decide by hand (unknown_model")
+
+
 def test_full_server_is_asked_once_more_then_it_is_by_hand(ask: Ask, server: str, photograph: Path) -> None:
     """After Retry-After, and not at all where the pitch ends before."""
     with filled(server):
@@ -94,16 +102,21 @@ REFUSAL = b'{"code": "queue_full", "detail": "full"}'
 
 @contextmanager
 def answering(
-    *statuses: int, hangs_up: bool = False, refusals: Sequence[tuple[bytes, str]] = ((REFUSAL, "1"),)
+    *statuses: int,
+    hangs_up: bool = False,
+    piece_s: float = 0.0,
+    refusals: Sequence[tuple[bytes, str]] = ((REFUSAL, "1"),),
 ) -> Iterator[tuple[str, list[int]]]:
     """A server under /line that answers with these in turn; its address, and the client's port of each request.
 
     Args:
         statuses: 200 gives an answer, the others a refusal.
         hangs_up: after each of them.
+        piece_s: from one byte of a body to the next.
         refusals: body and Retry-After, in turn as well.
     """
     ports: list[int] = []
+    over = threading.Event()
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -118,7 +131,10 @@ def answering(
             self.send_header("Content-Length", str(len(body)))
             self.send_header("Retry-After", retry_after)
             self.end_headers()
-            self.wfile.write(body)
+            with suppress(OSError):  # the client has left
+                for piece in [body] if not piece_s else [body[at : at + 1] for at in range(len(body))]:
+                    self.wfile.write(piece)
+                    over.wait(piece_s)
             self.close_connection = hangs_up
 
         def log_message(self, *_: Any) -> None:
@@ -129,6 +145,7 @@ def answering(
         try:
             yield f"http://127.0.0.1:{fake.server_port}/line/", ports
         finally:
+            over.set()
             fake.shutdown()
 
 
@@ -146,6 +163,12 @@ def test_connection_that_was_closed_meanwhile_costs_no_answer(ask: Ask, photogra
         assert [said.split()[0] for said in ask(url, photograph, photograph)] == ["boar", "boar"]
 
     assert len(ports) == 2
+
+
+def test_answer_that_dribbles_in_past_the_pitch_is_none(ask: Ask, photograph: Path) -> None:
+    """It would be taken for that of another carcass."""
+    with answering(200, piece_s=0.05) as (url, _):
+        assert ask(url, photograph, pitch="0.6") == ["decide by hand (no answer)"]
 
 
 def test_gateway_that_answers_in_words_of_its_own_ends_no_line(ask: Ask, photograph: Path) -> None:
