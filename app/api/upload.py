@@ -16,6 +16,8 @@ from app.api.leaving import ClientLeft
 from app.errors import BodyTooLarge, InvalidRequest
 
 PART = "file"
+LOOKED_AT = 1024
+"""Bytes at the beginning of a body in which a form would say what it is."""
 
 
 async def read_picture(request: Request, *, max_bytes: int, hold: Callable[[int], None]) -> bytes:
@@ -28,7 +30,7 @@ async def read_picture(request: Request, *, max_bytes: int, hold: Callable[[int]
 
     Raises:
         BodyTooLarge: told from Content-Length, or while reading.
-        InvalidRequest: empty, or multipart without exactly one part `file`.
+        InvalidRequest: empty, multipart without exactly one part `file`, or a form that is not called so.
         ClientLeft: the client did.
     """
     _check_declared_length(request, max_bytes)
@@ -58,7 +60,13 @@ async def read_picture(request: Request, *, max_bytes: int, hold: Callable[[int]
             f"the {'part `file`' if form else 'body'} is empty: send the picture's bytes as the body, "
             "or as multipart/form-data in one part named `file`"
         )
-    return body.getvalue()
+    picture = body.getvalue()
+    if form is None and picture.startswith(b"--") and b"form-data" in picture[:LOOKED_AT]:
+        raise InvalidRequest(
+            "the body is a form, but its Content-Type is not multipart/form-data with a boundary: let your HTTP library "
+            "set it, or send the picture's bytes as they are"
+        )
+    return picture
 
 
 def _check_declared_length(request: Request, max_bytes: int) -> None:

@@ -112,6 +112,15 @@ class TestOfBothAddresses:
         response = client.post(address, content=b"x", headers={"Content-Type": "multipart/form-data"})
         assert "boundary" in problem(response, 422, "invalid_request")
 
+    @pytest.mark.parametrize("called", ["image/jpeg", "multipart/mixed; boundary=b"])
+    def test_form_that_is_not_called_so(self, client: httpx.Client, address: str, called: str) -> None:
+        """As clients send it that write the header by hand."""
+        form = (
+            b"--b\r\nContent-Disposition: form-data; name=file\r\n\r\n" + picture_file(0) + b"\r\n--b--\r\n"
+        )
+        response = client.post(address, content=form, headers={"Content-Type": called})
+        assert "boundary" in problem(response, 422, "invalid_request")
+
     def test_wrong_method(self, client: httpx.Client, address: str) -> None:
         problem(client.get(address), 405, "method_not_allowed")
 
