@@ -1,11 +1,12 @@
 """Documents say what the code does."""
 
+import json
 import re
 from pathlib import Path
 
 from app.api.explain_query import ExplainQuery
 from app.api.problems import STATUS_BY_CODE, TITLES
-from app.api.schemas import PredictQuery
+from app.api.schemas import PredictionReply, PredictQuery
 
 ROOT = Path(__file__).parents[1]
 
@@ -26,6 +27,16 @@ def test_http_page_lists_every_parameter() -> None:
     page = (ROOT / "docs" / "http.md").read_text("utf-8")
 
     for name in {*PredictQuery.model_fields, *ExplainQuery.model_fields}:
+        assert f"`{name}`" in page
+
+
+def test_http_page_shows_an_answer_and_says_what_each_field_means() -> None:
+    """An integrator has this page before there is a server."""
+    page = (ROOT / "docs" / "http.md").read_text("utf-8")
+    (shown,) = re.findall(r"^```json\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+
+    PredictionReply.model_validate_json(shown)
+    for name in json.loads(shown):
         assert f"`{name}`" in page
 
 

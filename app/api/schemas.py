@@ -25,7 +25,7 @@ class PictureQuery(BaseModel):
     deadline_ms: Annotated[
         PositiveInt | None,
         Field(
-            description="Answer within this time from the request's first byte, or say 504 and drop the work."
+            description="Answer within this time from when the request's headers are in, or say 504 and drop the work."
         ),
     ] = None
 
@@ -80,7 +80,7 @@ class PictureReply(Reply):
 
 
 class TimingsReply(Reply):
-    """Milliseconds; inference includes what a check predicts; total counts from the request's first byte, queue is waiting of any kind."""
+    """Milliseconds; inference includes what a check predicts; total counts from when the request's headers are in, the upload too; queue is waiting of any kind."""
 
     decode: float
     preprocess: float

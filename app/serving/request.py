@@ -20,7 +20,7 @@ class Ticket:
     id: str
     deployment: Deployment
     started: float
-    """time.monotonic() when its first byte was in."""
+    """time.monotonic() when its headers were in."""
     deadline: float
     """time.monotonic() after which nobody wants the answer."""
     hold: Hold
