@@ -9,7 +9,7 @@ refused only after a crowd was let in.
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from http import HTTPStatus
 from typing import Final, NamedTuple
 from urllib.parse import parse_qsl
@@ -71,6 +71,7 @@ class Standing(NamedTuple):
     until: float
     """time.monotonic()."""
     error: QueueFull
+    model: str
     status: int
     answer: Answer
     new_id: Succession
@@ -134,11 +135,13 @@ class Gate:
             standing = self._standing = found
         given = request_id(asked.headers.get(b"x-request-id"), standing.new_id)
         if self._lines.allow():
-            context = RequestContext(given, now, route=asked.path, status=standing.status)
+            context = RequestContext(
+                given, now, model=standing.model, route=asked.path, status=standing.status
+            )
             context.refused(standing.error)
             record(self._metrics, {"method": "POST", "path": asked.path, "client": client()}, context)
         else:
-            self._metrics.count_request(route=asked.path, model="", status=standing.status)
+            self._metrics.count_request(route=asked.path, model=standing.model, status=standing.status)
             self._metrics.count_refusal(standing.error.code)
         return Refusal(standing.answer, given.encode(), closes=self._is_draining())
 
@@ -178,16 +181,16 @@ class Gate:
 
     def _asked_anew(self, query_string: bytes, now: float) -> Standing | Deployment | None:
         departures = self._admission.departures
-        room = self._room(query_string, now)
+        query = dict(parse_qsl(query_string.decode("latin-1"), keep_blank_values=True))  # as the front
+        room = self._room(query, now)
         if not isinstance(room, QueueFull):
             return room
-        status = STATUS_BY_CODE[room.code]
+        model, status = self._admission.name_of(query.get("model")), STATUS_BY_CODE[room.code]
         return Standing(
-            query_string, departures, now + STANDS_S, room, status, _answer(room, status), Succession()
+            query_string, departures, now + STANDS_S, room, model, status, _answer(room, status), Succession()
         )
 
-    def _room(self, query_string: bytes, now: float) -> Deployment | QueueFull | None:
-        query = dict(parse_qsl(query_string.decode("latin-1"), keep_blank_values=True))  # as the front
+    def _room(self, query: Mapping[str, str], now: float) -> Deployment | QueueFull | None:
         try:
             deadline_ms = int(query.get("deadline_ms", self._default_ms))
             version = int(query["version"]) if "version" in query else None

@@ -29,7 +29,7 @@ from app.api.schemas import (
 )
 from app.api.upload import read_picture
 from app.domain import EncodedPicture, Prediction
-from app.errors import DeadlineExceeded, InvalidRequest
+from app.errors import DeadlineExceeded, InvalidRequest, Unavailable
 from app.images.encode import MediaType
 from app.serving.drawing import DrawingStyle
 from app.serving.request import Ticket
@@ -180,14 +180,18 @@ def _admit(service: Service, settings: Settings, context: RequestContext, query:
         raise InvalidRequest(
             f"deadline_ms: {deadline_ms} is above the {settings.max_deadline_ms} that are allowed"
         )
-    ticket = service.admission.admit(
-        context.id,
-        model=query.model,
-        version=query.version,
-        started=context.started,
-        deadline=context.started + deadline_ms / 1000,
-        expected_by=context.expected_by,
-    )
+    try:
+        ticket = service.admission.admit(
+            context.id,
+            model=query.model,
+            version=query.version,
+            started=context.started,
+            deadline=context.started + deadline_ms / 1000,
+            expected_by=context.expected_by,
+        )
+    except Unavailable:
+        context.model = service.admission.name_of(query.model)
+        raise
     context.model = ticket.deployment.identity.name
     return ticket
 

@@ -7,7 +7,7 @@ Not thread-safe: the event loop owns it. Knows no HTTP.
 
 from collections import Counter
 
-from app.errors import QueueFull, ShuttingDown, Unavailable
+from app.errors import LinesideError, QueueFull, ShuttingDown, Unavailable
 from app.serving.capacity import Capacity
 from app.serving.catalogue import Catalogue
 from app.serving.deployment import Deployment
@@ -81,6 +81,13 @@ class Admission:
             or self._capacity.refusal(expected=self._expected.total())
             or deployment
         )
+
+    def name_of(self, model: str | None) -> str:
+        """The model that a request means, to be counted; empty where it means none that exists."""
+        try:
+            return self._catalogue.find(model, None).name
+        except LinesideError:
+            return ""
 
     def expect(self, deployment: Deployment, requests: int = 1) -> None:
         """So many more were told that there is room and are not admitted yet; fewer, once they were or will not be."""

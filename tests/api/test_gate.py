@@ -33,6 +33,7 @@ def test_refusal_is_a_problem_like_any_other_and_is_counted(repository: Path) ->
     assert "server is full" in refused.json()["detail"]
     counted = [line for line in metrics.splitlines() if "_total{" in line and 'route="/explain"' in line]
     assert len(counted) == 1
+    assert 'model="line"' in counted[0]
     assert 'status="503"' in counted[0]
     assert counted[0].endswith(" 1.0")
 

@@ -32,6 +32,9 @@ class Door:
     def room(self, **_wish: object) -> Deployment | QueueFull:
         return QueueFull("full", retry_after_s=1.0) if self.expected >= self.places else DEPLOYMENT
 
+    def name_of(self, _model: str | None) -> str:
+        return "line"
+
     def expect(self, deployment: Deployment, requests: int = 1) -> None:
         assert deployment is DEPLOYMENT
         self.expected += requests

@@ -186,6 +186,7 @@ def test_refused_bundle_is_listed_with_its_reason(tmp_path: Path, require: str, 
     assert (unnamed.status_code, unnamed.json()["code"]) == (422, "invalid_request")
     assert "bad, good" in unnamed.json()["detail"]
     assert 'lineside_model_ready{model="bad",version="1"} 0.0' in metrics
+    assert 'lineside_requests_total{model="bad",route="/predict",status="503"} 1.0' in metrics
 
 
 def test_highest_version_answers_unless_the_request_or_a_setting_names_another(tmp_path: Path) -> None:

@@ -68,6 +68,9 @@ class FullDoor:
         self.asked += 1
         return QueueFull(f"100 % full: {self.asked}", retry_after_s=3.0)
 
+    def name_of(self, _model: str | None) -> str:
+        return "line"
+
 
 def gate_before(door: FullDoor) -> gate.Gate:
     return gate.Gate(
