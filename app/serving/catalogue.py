@@ -172,7 +172,7 @@ class Catalogue:
         if self._is_draining:
             return Readiness(is_ready=False, reasons=("the server is shutting down",))
         if not self._is_scanned:
-            return Readiness(is_ready=False, reasons=("the model repository is being read",))
+            return Readiness(is_ready=False, reasons=(BEING_READ,))
         if not self._models and not self._unreadable:
             return Readiness(is_ready=False, reasons=(self._fault or EMPTY,))
         faults = [
@@ -212,9 +212,7 @@ class Catalogue:
             return self._default_model
         names = self._names()
         if not names:
-            raise NotReady(
-                (self._fault or EMPTY) if self._is_scanned else "the model repository is being read"
-            )
+            raise NotReady((self._fault or EMPTY) if self._is_scanned else BEING_READ)
         if len(names) > 1:
             raise InvalidRequest(
                 f"several models are served: say model= one of {', '.join(names)}, or set LINESIDE_DEFAULT_MODEL"
@@ -223,9 +221,11 @@ class Catalogue:
 
     def _versions(self, name: str) -> list[int]:
         versions = [version for known, version in self._models if known == name]
-        if not versions and name in self._unreadable:
-            raise NotReady(self._unreadable[name], retry_after_s=30.0)
         if not versions:
+            if not self._is_scanned:
+                raise NotReady(BEING_READ)
+            if why := self._unreadable.get(name) or self._fault:
+                raise NotReady(why, retry_after_s=30.0)
             names = self._names()
             there = f"there are {', '.join(names)}" if names else "there are none"
             raise UnknownModel(f"no model {name!r}; {there}")
@@ -236,6 +236,7 @@ class Catalogue:
         return sorted({name for name, _ in self._models} | set(self._unreadable))
 
 
+BEING_READ = "the model repository is being read"
 EMPTY = (
     "the model repository holds no bundle: put one at <name>/1/ in it (docs/bundles.md says how), "
     "or point LINESIDE_MODEL_REPOSITORY at a folder that has one"

@@ -29,6 +29,19 @@ async def test_server_that_may_not_read_a_model_is_not_ready_and_says_why() -> N
             wiring.catalogue.find(name, None)
 
 
+@pytest.mark.parametrize("default_model", [None, "pig-sex"])
+def test_no_model_is_called_unknown_before_anybody_has_looked(default_model: str | None) -> None:
+    """A client whose server restarts would take 404 for a mistake of its own."""
+    catalogue = Catalogue(require="all", default_model=default_model, default_versions={})
+
+    for name, version in ((None, None), ("pig-sex", None), ("pig-sex", 1)):
+        with pytest.raises(NotReady, match="being read"):
+            catalogue.find(name, version)
+    catalogue.scanned(fault="the model repository cannot be read")
+    with pytest.raises(NotReady, match="cannot be read"):
+        catalogue.find("pig-sex", 1)
+
+
 def test_no_other_model_answers_in_place_of_one_that_cannot_be_read() -> None:
     """A request without a name meant the only model, and now there seems to be one."""
     catalogue = Catalogue(require="any", default_model=None, default_versions={})
