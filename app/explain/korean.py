@@ -47,10 +47,10 @@ def with_particle(word: str, particle: Particle) -> str:
 
 def _ending(word: str) -> _Ending:
     spoken = unicodedata.normalize("NFC", word).rstrip()
-    if spoken.endswith("%"):
-        return "vowel"  # 퍼센트
-    spoken = re.sub(r"[\W_]+$", "", spoken)
+    spoken = re.sub(r"([^\w%+]|_)+$", "", spoken)
     last = spoken[-1:]
+    if last in {"%", "+"}:
+        return "vowel"  # 퍼센트; 플러스, as in the grades 1+ and 1++
     if "가" <= last <= "힣":
         final = (ord(last) - ord("가")) % 28
         return "vowel" if final == 0 else "rieul" if final == 8 else "consonant"
