@@ -38,14 +38,14 @@ FACT_WORDS: Final[Mapping[Language, Mapping[Fact, str]]] = {
         "camera": "camera",
         "file_kind": "kind of file",
         "folder": "folder",
-        "name": "file name",
+        "name": "pattern of the file name",
     },
     "ko": {
         "day": "촬영일",
         "camera": "카메라",
         "file_kind": "파일 종류",
         "folder": "폴더",
-        "name": "파일 이름",
+        "name": "파일 이름 형식",
     },
 }
 WHAT_WORDS: Final[Mapping[Language, Mapping[What, str]]] = {

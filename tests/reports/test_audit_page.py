@@ -92,6 +92,30 @@ def test_pictures_that_say_no_camera_are_not_called_by_a_dash(language: Language
     assert said in findings(Audit(("boar", "female"), (20, 20), (found,)), language)[0].text
 
 
+@pytest.mark.parametrize(
+    ("language", "said"),
+    [
+        ("en", "No two classes share a pattern of the file name: boar B#; castrate C#; female F#."),
+        ("ko", "파일 이름 형식이 같은 클래스가 하나도 없습니다: boar B#; castrate C#; female F#."),
+    ],
+)
+def test_it_is_the_patterns_of_names_that_are_compared(language: Language, said: str) -> None:
+    """No two files of one folder share a name anyway."""
+    classes, patterns = ("boar", "castrate", "female"), ("B#", "C#", "F#")
+    table = contingency(
+        [name for name in classes for _ in range(40)],
+        [each for each in patterns for _ in range(40)],
+        order=classes,
+    )
+    apart = tuple(
+        Separation(name, 40, (own,), tuple(each for each in patterns if each != own))
+        for name, own in zip(classes, patterns, strict=True)
+    )
+    found = Association("name", table, 1.0, 0.001, 0.001, apart)
+
+    assert said in findings(Audit(classes, (40, 40, 40), (found,)), language)[0].text
+
+
 def test_an_audit_says_of_unread_files_no_more_than_that_no_model_saw_them() -> None:
     """Their names and kinds are in its tables."""
     text = text_of(page_of(Audit(("boar", "female"), (9, 6), ()), unread=2))
