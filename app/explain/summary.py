@@ -31,7 +31,7 @@ class ClassSummary:
     centroid: tuple[float, float] | None
     """Mean of the pictures' centroids, x, y as fractions of the picture."""
     centroid_spread: tuple[float, float] | None
-    """Their standard deviation, likewise."""
+    """Their standard deviation, likewise; None where fewer than two have one: of one picture none is known."""
     share_inside: float | None
     """Mean share inside the region of interest; None where none was given."""
     mostly_outside: int
@@ -116,7 +116,7 @@ def _summary(sums: _Sums) -> ClassSummary:
         without_evidence=sums.without_evidence,
         mean_map=sums.shares / seen,
         centroid=(float(mean[0]), float(mean[1])),
-        centroid_spread=(float(deviation[0]), float(deviation[1])),
+        centroid_spread=(float(deviation[0]), float(deviation[1])) if seen > 1 else None,
         share_inside=sums.inside / sums.located if sums.located else None,
         mostly_outside=sums.mostly_outside,
     )

@@ -97,9 +97,13 @@ def _look(look: Look | None, model: Asked, label: str, words: Words) -> Iterator
         expected=expected,
     )
     told = [pictures(summary.count, words.language)]
-    if summary.centroid is not None and summary.centroid_spread is not None:
-        (x, y), (dx, dy) = summary.centroid, summary.centroid_spread
-        told.append(words.where_centre.format(x=f"{x:.2f}", y=f"{y:.2f}", dx=f"{dx:.2f}", dy=f"{dy:.2f}"))
+    if summary.centroid is not None:
+        x, y = summary.centroid
+        centre = words.where_centre.format(x=f"{x:.2f}", y=f"{y:.2f}")
+        if summary.centroid_spread is not None:
+            dx, dy = summary.centroid_spread
+            centre += words.where_spread.format(dx=f"{dx:.2f}", dy=f"{dy:.2f}")
+        told.append(centre)
     if summary.without_evidence:
         told.append(f"{words.no_evidence}: {summary.without_evidence:,}")
     if summary.share_inside is not None:

@@ -50,7 +50,9 @@ class Words:
     where_inside: str
     """{share}, {outside}, {count}."""
     where_centre: str
-    """{x}, {y}, {dx}, {dy}."""
+    """{x}, {y}."""
+    where_spread: str
+    """Behind it: {dx}, {dy}."""
     where_only: str
     """{count}, {total}, {file}."""
     says: str
@@ -144,7 +146,8 @@ _ENGLISH: Final = Words(
     "centroid; ellipse: one standard deviation; dashed: the expected region. Fractions are of the picture, from its "
     "upper left corner.",
     where_inside="inside the expected region {share}; mostly outside in {outside} of {count}",
-    where_centre="centroid {x}, {y} (± {dx}, {dy})",
+    where_centre="centroid {x}, {y}",
+    where_spread=" (± {dx}, {dy})",
     where_only="The {count} most frequent answers of {total}; {file} has all.",
     says="says {label}",
     never="never answered",
@@ -229,7 +232,8 @@ _KOREAN: Final = Words(
     where_text="같은 답을 받은 모든 사진의 평균 위에 근거의 평균 비율을 그렸습니다. 십자: 평균 중심, 타원: 표준편차, 점선: "
     "예상 영역. 위치는 사진의 왼쪽 위에서부터 잰 비율입니다.",
     where_inside="예상 영역 안의 근거 {share}, 사진 {count}장 중 {outside}장은 근거 대부분이 영역 밖",
-    where_centre="중심 {x}, {y} (± {dx}, {dy})",
+    where_centre="중심 {x}, {y}",
+    where_spread="(±{dx}, ±{dy})",
     where_only="가장 잦은 답 {total}개 중 {count}개입니다. 전부는 {file} 파일에 있습니다.",
     says="답: {label}",
     never="이 답을 한 적이 없음",

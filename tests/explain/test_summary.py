@@ -90,3 +90,13 @@ def test_classes_are_kept_apart_and_in_order() -> None:
         "female": 1,
     }
     assert list(summary.classes()) == ["boar", "castrate", "female"]
+
+
+def test_of_one_picture_no_spread_is_known() -> None:
+    """Not one of zero: that would say that the next picture's centre lies there, too."""
+    summary = Summary()
+    summary.add("boar", spot(1, 1), over(Size(40, 40)), Size(40, 40))
+
+    [boar] = summary.classes().values()
+    assert boar.centroid is not None
+    assert boar.centroid_spread is None
