@@ -108,7 +108,7 @@ def photographed(page: Path) -> bytes:
         height = round(image.height * SHOWN_WIDTH_PX / image.width)
         small = image.convert("RGB").resize((SHOWN_WIDTH_PX, height), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
-    small.save(buffer, "WEBP", quality=58, method=6)
+    small.save(buffer, "WEBP", quality=55, method=6)
     return buffer.getvalue()
 
 

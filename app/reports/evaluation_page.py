@@ -9,13 +9,13 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from app.evaluation.evaluated import LEAST_PER_CLASS, Evaluated, Evaluation
+from app.evaluation.evaluated import Evaluated, Evaluation
 from app.explain.rounding import figure
 from app.reports.audit_section import audit_section, warnings
 from app.reports.audit_words import Language
 from app.reports.evaluation_charts import BLUE, ORANGE, curves
 from app.reports.evaluation_figures import abstention, confusion, per_class, reliability
-from app.reports.evaluation_sentences import met_sentence, verdict
+from app.reports.evaluation_sentences import met_sentence, no_claim, verdict
 from app.reports.evaluation_words import Words, words_of
 from app.reports.html import Child, element, in_its_language, page
 from app.reports.mistakes_section import mistakes_section
@@ -23,7 +23,6 @@ from app.reports.numbers import between, percent, pictures
 from app.reports.provenance import lead, model_line, notices, unread
 
 NUMBERS_FILE: Final = "evaluation.json"
-MAX_NAMED: Final = 6
 CUT_AT_GUESSES: Final = 2.0
 """A loss above twice that of guessing (ln K) is drawn at the top of the chart."""
 
@@ -68,11 +67,8 @@ def _cautions(subjects: Sequence[Evaluated], words: Words) -> list[Child]:
     for each in subjects:
         if each.scarce:
             label = dict(zip(each.classes, each.labels_in(words.language), strict=True))
-            named = [f"{label[name]} ({count})" for name, count in list(each.scarce.items())[:MAX_NAMED]]
-            if len(each.scarce) > MAX_NAMED:
-                named.append(f"+{len(each.scarce) - MAX_NAMED}")
-            no_claim = words.no_claim if each.groups is None else words.no_claim_of_groups
-            text = no_claim.format(least=LEAST_PER_CLASS, classes=", ".join(named))
+            scarce = {label[name]: count for name, count in each.scarce.items()}
+            text = no_claim(scarce, words.language, of_groups=each.groups is not None)
             said.append(f"{each.name}: {text}" if len(subjects) > 1 else text)
         if (met := met_sentence(each, words)) is not None:
             said.append(f"{each.name}: {met}" if len(subjects) > 1 else met)

@@ -3,12 +3,18 @@
 Evaluated, McNemar + language -> sentences
 """
 
-from app.evaluation.evaluated import Evaluated
+from collections.abc import Mapping
+from typing import Final
+
+from app.evaluation.evaluated import LEAST_PER_CLASS, Evaluated
 from app.evaluation.significance import McNemar
 from app.explain.korean import with_particle
 from app.reports.audit_words import Language
-from app.reports.evaluation_words import Words
+from app.reports.evaluation_words import Words, words_of
 from app.reports.numbers import percent, pictures
+
+MAX_NAMED: Final = 6
+"""Classes that a sentence names."""
 
 
 def met_sentence(each: Evaluated, words: Words) -> str | None:
@@ -18,6 +24,22 @@ def met_sentence(each: Evaluated, words: Words) -> str | None:
         return None
     text = words.trained_on if each.met.trained_on else words.chosen_by
     return text.format(pictures=pictures(count, words.language), count=f"{each.figures.count:,}")
+
+
+def no_claim(scarce: Mapping[str, int], language: Language, *, of_groups: bool = False) -> str:
+    """That no accuracy is claimed, and of which classes there are too few pictures, or groups of them.
+
+    Args:
+        scarce: label -> how many there are.
+        language: of the sentence.
+        of_groups: whether groups were counted.
+    """
+    words = words_of(language)
+    named = [f"{label} ({count})" for label, count in list(scarce.items())[:MAX_NAMED]]
+    if len(scarce) > MAX_NAMED:
+        named.append(f"+{len(scarce) - MAX_NAMED}")
+    text = words.no_claim_of_groups if of_groups else words.no_claim
+    return text.format(least=LEAST_PER_CLASS, classes=", ".join(named))
 
 
 def verdict(test: McNemar, first: str, second: str, language: Language) -> str:

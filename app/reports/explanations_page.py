@@ -13,6 +13,8 @@ from app.evaluation.metrics import wilson_interval
 from app.explain.rounding import figure
 from app.reports.asked import Asked
 from app.reports.charts import MAX_MATRIX_CLASSES, colour_scale, confusion, confusions
+from app.reports.evaluation_sentences import no_claim
+from app.reports.evaluation_words import words_of
 from app.reports.explanations import Explanations
 from app.reports.html import Child, element, in_its_language, isolated, page, table
 from app.reports.numbers import between, percent, pictures, share
@@ -131,6 +133,13 @@ def _result(report: Explanations, words: Words) -> Iterator[Element]:
         _result_row(report, number, words, has_expected=has_expected) for number in range(len(report.models))
     ]
     yield table(headers, rows, numbers=range(1, len(headers)))
+    if report.survey.is_labelled and (scarce := report.survey.scarce()):
+        by_name = dict(zip(report.survey.classes, report.labels(words.language), strict=True))
+        yield element(
+            "p",
+            no_claim({by_name[name]: count for name, count in scarce.items()}, words.language),
+            class_="note",
+        )
     groups = report.survey.groups()
     if len(groups) > 1:
         yield table(
@@ -161,15 +170,16 @@ def _result_row(report: Explanations, number: int, words: Words, *, has_expected
     if survey.is_labelled:
         figures = survey.figures(number)
         low, high = wilson_interval(figures.hits, figures.count)
-        told = words.of_pictures.format(
-            hits=f"{figures.hits:,}",
-            count=f"{figures.count:,}",
-            interval=between(percent(low, language), percent(high, language), language),
-        )
-        row += [
-            element("span", percent(figures.accuracy, language), element("span", told, class_="sub")),
-            figure(figures.macro_f1),
-        ]
+        told = words.of_pictures.format(hits=f"{figures.hits:,}", count=f"{figures.count:,}")
+        if survey.scarce():
+            row += [element("span", "-", element("span", told, class_="sub")), "-"]
+        else:
+            interval = between(percent(low, language), percent(high, language), language)
+            told += f"; {words_of(language).interval.format(interval)}"
+            row += [
+                element("span", percent(figures.accuracy, language), element("span", told, class_="sub")),
+                figure(figures.macro_f1),
+            ]
     checks = [view.cover.verdict for shown in report.shown if (view := shown.views[number]).cover is not None]
     places = [seen.answers[number].place for seen in survey.seen]
     has_map = report.models[number].plan is not None

@@ -6,6 +6,7 @@ Kept of a picture are a few numbers; maps and pictures are added up and let go, 
 more memory than its list of names.
 """
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from app.errors import RequestError
+from app.evaluation.evaluated import LEAST_PER_CLASS
 from app.evaluation.labelled import spread_by
 from app.evaluation.metrics import Figures, figures
 from app.evaluation.pictures import read_picture
@@ -107,6 +109,11 @@ class Survey:
         true = np.array([seen.item.true for seen in self.seen], dtype=np.int64)
         predicted = np.array([seen.answers[model].predicted for seen in self.seen], dtype=np.int64)
         return figures(true, predicted, self.classes)
+
+    def scarce(self) -> dict[str, int]:
+        """Of a labelled folder: classes with too few pictures, of which no accuracy is claimed."""
+        counts = Counter(seen.item.true for seen in self.seen)
+        return {name: counts[at] for at, name in enumerate(self.classes) if counts[at] < LEAST_PER_CLASS}
 
     def groups(self) -> dict[tuple[bool, ...], tuple[Seen, ...]]:
         """Pictures by verdict, the most mistaken first; within a group by class, then by path."""

@@ -28,7 +28,7 @@ class Words:
     result: str
     accuracy: str
     of_pictures: str
-    """{hits}, {count}, {interval}."""
+    """{hits}, {count}."""
     macro_f1: str
     cover_lowers: str
     cover_of: str
@@ -126,7 +126,7 @@ _ENGLISH: Final = Words(
     no_map="This model's head gives no map.",
     result="Result",
     accuracy="Accuracy",
-    of_pictures="{hits} of {count}; 95 %: {interval}",
+    of_pictures="{hits} of {count}",
     macro_f1="Macro F1",
     cover_lowers="Covering the top region lowers the answer",
     cover_of="{count} of {total} shown",
@@ -213,7 +213,7 @@ _KOREAN: Final = Words(
     no_map="이 모델의 헤드는 지도를 만들지 못합니다.",
     result="결과",
     accuracy="정확도",
-    of_pictures="{count}장 중 {hits}장, 95%: {interval}",
+    of_pictures="{count}장 중 {hits}장",
     macro_f1="매크로 F1",
     cover_lowers="주요 영역을 가리면 답의 확률이 떨어짐",
     cover_of="표시한 {total}장 중 {count}장",

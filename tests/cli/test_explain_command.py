@@ -152,6 +152,16 @@ def test_right_and_wrong_ones_are_apart(report: Report) -> None:
     assert report.numbers["models"][0]["figures"]["hits"] == 6
 
 
+def test_of_a_handful_of_pictures_no_accuracy_is_claimed(report: Report) -> None:
+    """As in an evaluation of the same folder; the hits are counted."""
+    assert (
+        "No accuracy is claimed: fewer than 30 pictures of castrate (2), boar (2), female (2)." in report.html
+    )
+    assert "6 of 6" in report.html
+    assert "100.0 %" not in report.html
+    assert "95 %:" not in report.html
+
+
 def test_the_file_needs_nothing_but_itself(report: Report) -> None:
     """Every picture is in it and can be opened; nothing else is linked."""
     attributes: list[tuple[str, str]] = []
