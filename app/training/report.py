@@ -64,7 +64,7 @@ SEEN: Final[Mapping[Language, str]] = {
     "en": "{count} of the {side}'s {of} pictures have the same pixels as pictures that were learnt from or that chose the "
     "epoch. No accuracy is claimed of it: they tell what is known by heart.",
     "ko": "{side}의 사진 {of}장 가운데 {count}장은 학습하거나 에폭을 고르는 데 쓴 사진과 픽셀이 같습니다. 외운 것을 재는 셈이므로 "
-    "정확도를 주장하지 않습니다.",
+    "정확도를 제시하지 않습니다.",
 }
 
 

@@ -155,7 +155,7 @@ def test_two_bundles_are_compared_on_the_same_pictures(models: Path, pictures: P
     assert 'lang="ko"' in page
     assert "맥니마" in page
     assert "line/1: " in page
-    assert "정확도를 주장하지 않습니다" in page
+    assert "정확도를 제시하지 않습니다" in page
 
 
 def test_damaged_pictures_are_listed_up_to_a_share(models: Path, pictures: Path, tmp_path: Path) -> None:
