@@ -253,6 +253,18 @@ def test_of_several_dropped_files_the_first_is_used_and_that_is_said(page: Page)
     expect(page.locator("#several")).to_contain_text("one.jpg")
 
 
+def test_a_person_may_wait_longer_than_the_line(page: Page) -> None:
+    """Every question brings a deadline of its own; the command beside it leaves that to the reader."""
+    with page.expect_request("**/explain?*") as asked:
+        choose_sample(page, "first.jpg")
+    with page.expect_request("**/explain?*check=cover*") as checked:
+        page.keyboard.press("k")
+
+    assert "deadline_ms=30000" in asked.value.url
+    assert "deadline_ms=30000" in checked.value.url
+    expect(page.locator("#curl")).not_to_contain_text("deadline_ms")
+
+
 def test_the_caption_says_what_the_network_did_not_see(page: Page) -> None:
     choose_sample(page, "first.jpg")
 

@@ -1,7 +1,7 @@
 // What is asked of POST /explain, from what is known.
 
 import { barCount } from "./answer.js";
-import { explainQuery, patience } from "./server.js";
+import { explainQuery } from "./server.js";
 import { COLOURS } from "./stage.js";
 import { shownClass, state, USUAL_STRENGTH } from "./state.js";
 import { currentLanguage } from "./words.js";
@@ -25,5 +25,5 @@ export function sheetQuery(kind) {
   const { answeredBy: model } = state;
   const every = kind === "classes" && model.classes.length > MOST_CLASSES ? `top${MOST_CLASSES}` : "all";
   const opacity = (state.strength || USUAL_STRENGTH) / 100;
-  return mapQuery(model, { opacity, target: shownClass(), [kind]: every, language: currentLanguage(), ...patience() });
+  return mapQuery(model, { opacity, target: shownClass(), [kind]: every, language: currentLanguage() });
 }

@@ -6,6 +6,7 @@ import { isBareJpeg } from "./local.js";
 const JSON_TYPE = "application/json";
 const POLL_PATIENCE_MS = 5000;
 const SLACK_MS = 5000; // beyond a deadline, for the way there and back
+const PATIENCE_MS = 30_000; // a person waits, and can stop it: the server's own deadline is that of a line
 
 export class Problem extends Error {
   constructor(code, { detail = "", id = "", retryAfterS = 0 } = {}) {
@@ -32,11 +33,6 @@ export async function listModels() {
   if (!Array.isArray(listed?.models)) throw new Problem("unexpected", { detail: "no list of models" });
   longestMs = listed.max_deadline_ms ?? longestMs;
   return { ...listed, models: listed.models.map(withRelativeSamples) };
-}
-
-/** For what a person waits for: the first question about layers loads what it needs, which takes seconds. */
-export function patience() {
-  return { deadline_ms: Math.min(30_000, longestMs) };
 }
 
 /** The bytes of a golden image. */
@@ -99,7 +95,8 @@ function withoutEvidence({ image, top_k: [best] }) {
 
 function send(picture, address, accept, signal) {
   const headers = { Accept: accept, "Content-Type": "application/octet-stream" };
-  return request(address, { method: "POST", headers, body: picture.blob, signal });
+  const inTime = `${address}&deadline_ms=${Math.min(PATIENCE_MS, longestMs)}`;
+  return request(inTime, { method: "POST", headers, body: picture.blob, signal });
 }
 
 async function request(address, { signal, ...options }, limitMs = longestMs + SLACK_MS) {
