@@ -96,7 +96,7 @@ def test_boxes_lie_where_the_reply_says(
     """On the screen, whatever the shapes of window and picture; their labels stay inside the picture."""
     picture = picture_file(4, width=size[0], height=size[1])
     regions = answer_for(picture)["explanation"]["regions"]
-    boxes = [region["box"] for region in regions["regions"] if region["box"]]
+    boxes = [region["box"] for region in reversed(regions["regions"]) if region["box"]]
     boxes.insert(
         0, [EXPECTED.x0 * size[0], EXPECTED.y0 * size[1], EXPECTED.x1 * size[0], EXPECTED.y1 * size[1]]
     )
@@ -134,8 +134,28 @@ def test_boxes_tell_their_share_and_the_facts_what_lies_inside_the_expected_regi
     choose_sample(page, "first.jpg")
 
     labels = page.locator("#marks .region text").all_text_contents()
-    assert labels == [share(region["share_of_positive"]) for region in regions["regions"] if region["box"]]
+    told = [share(region["share_of_positive"]) for region in regions["regions"] if region["box"]]
+    assert labels == told[::-1]
     expect(page.locator("#facts")).to_contain_text(f"{share(regions['share_inside'])} of the evidence inside")
+
+
+def test_the_strongest_region_is_drawn_above_the_others(page: Page) -> None:
+    """Where two lie close together, the other's box may not strike out its label."""
+    regions = [
+        {"box": [10, 40, 30, 60], "share_of_positive": 0.6},
+        {"box": [10, 25, 30, 38], "share_of_positive": 0.1},
+    ]
+    shown = {
+        "image": {"width": 100, "height": 100},
+        "explanation": {"regions": {"region_of_interest": None, "regions": regions}},
+    }
+
+    page.evaluate(
+        "shown => import('/static/marks.js').then(({ drawMarks }) => drawMarks({ shown, hasMarks: true }))",
+        shown,
+    )
+
+    assert page.locator("#marks .region text").all_text_contents() == ["10 %", "60 %"]
 
 
 def test_boxes_are_put_away_without_a_request_and_stay_away(page: Page) -> None:

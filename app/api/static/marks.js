@@ -23,7 +23,7 @@ export function drawMarks({ shown, hasMarks }) {
     const [x0, y0, x1, y1] = expected;
     marks.append(mark("expected", [x0 * width, y0 * height, x1 * width, y1 * height], say("evidence.expected")));
   }
-  for (const { box, share_of_positive } of regions) {
+  for (const { box, share_of_positive } of [...regions].reverse()) { // the strongest above the others
     if (box) marks.append(mark("region", box, share(share_of_positive)));
   }
   placeLabels();
