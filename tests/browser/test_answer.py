@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -246,11 +247,37 @@ def test_a_file_that_the_camera_writes_over_is_asked_about_as_it_was(
     assert page.locator("#problem").is_hidden()
 
 
-def test_of_several_dropped_files_the_first_is_used_and_that_is_said(page: Page) -> None:
-    drop(page, ("one.jpg", picture_file(6)), ("two.jpg", picture_file(7)))
+def test_several_files_are_looked_at_one_after_another(page: Page, watch: Watch) -> None:
+    """Also past one that is no picture; a sample puts them away."""
+    watch.may_fail = True
+    drop(page, ("one.jpg", picture_file(6)), ("notes.txt", b"words"), ("two.jpg", picture_file(7)))
     wait_for_answer(page, "one.jpg")
+    place, following = page.locator("#pile-place"), page.locator("#pile-next")
+    expect(place).to_have_text("1 of 3: one.jpg")
 
-    expect(page.locator("#several")).to_contain_text("one.jpg")
+    following.click()
+    expect(page.locator("#problem-name")).to_have_text("notes.txt")
+    following.click()
+    wait_for_answer(page, "two.jpg")
+    page.keyboard.press("n")
+
+    expect(place).to_have_text("3 of 3: two.jpg")
+    expect(following).to_have_attribute("aria-disabled", "true")
+    page.keyboard.press("p")
+    expect(place).to_have_text("2 of 3: notes.txt")
+    choose_sample(page, "first.jpg")
+    expect(page.locator("#pile")).to_be_hidden()
+    page.keyboard.press("n")
+    wait_for_answer(page, "second.png")
+
+
+def test_the_answer_names_its_picture_and_when_it_was_given(page: Page) -> None:
+    """Twenty pictures later nobody knows otherwise which this was."""
+    choose_file(page, "carcass-0815.tif", picture_file(5, "TIFF"))
+    wait_for_answer(page, "carcass-0815.tif")
+
+    expect(page.locator("#subject")).to_have_text("carcass-0815.tif")
+    expect(page.locator("#facts dd").last).to_have_text(re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d \S+$"))
 
 
 def test_a_person_may_wait_longer_than_the_line(page: Page) -> None:

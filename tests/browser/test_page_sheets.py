@@ -33,6 +33,22 @@ def test_a_sheet_opens_above_the_page_and_closes(
     expect(page.locator("#sheet")).to_be_visible()
 
 
+def test_a_sheet_names_its_picture_and_says_what_its_colours_mean(page: Page) -> None:
+    """Of blue and orange, equally bright is not equally strong."""
+    choose_sample(page, "first.jpg")
+    page.keyboard.press("a")
+    expect(page.locator("#sheet-subject")).to_have_text("first.jpg, line 1")
+    expect(page.locator("#sheet-hint")).to_contain_text("equally bright")
+    page.keyboard.press("Escape")
+
+    page.locator("#colours").select_option("signed")
+    page.locator("body:not(.working) #ramp[data-colours='signed']").wait_for()
+    page.keyboard.press("a")
+
+    expect(page.locator("#sheet")).to_be_visible()
+    expect(page.locator("#sheet-hint")).to_contain_text("blue = against it")
+
+
 def test_a_model_of_one_layer_has_no_depth_to_show(page: Page) -> None:
     served_as(page, layers=["layer3"])
     choose_sample(page, "first.jpg")

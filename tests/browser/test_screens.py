@@ -100,17 +100,52 @@ def test_no_name_of_colours_is_cut(open_page: Pages, locale: str) -> None:
         assert page.locator("#marks-toggle").evaluate("it => it.scrollWidth <= it.clientWidth"), width
 
 
+# --- paper -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("locale", ["en-GB", "ko-KR"])
+def test_an_answer_prints_on_one_sheet(open_page: Pages, locale: str) -> None:
+    """Picture, map, answer, check, model and time; nothing that can only be pressed."""
+    page = open_page(locale)
+    choose_sample(page, "first.jpg")
+    page.keyboard.press("k")
+    page.locator("#cover").wait_for()
+
+    assert page.pdf(format="A4", prefer_css_page_size=True).count(b"/Type /Page\n") == 1
+    page.emulate_media(media="print")
+    page.set_viewport_size({"width": 703, "height": 1032})  # A4 less its margins
+    for shown in ("#notice", "#overlay", "#caption", ".legend", "#subject", "#bars", "#cover", "#facts"):
+        expect(page.locator(shown)).to_be_visible()
+    for hidden in ("header", ".tray", "#strength", "#colours", "#ask-check", "#copy", "#times"):
+        expect(page.locator(hidden)).to_be_hidden()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 703
+
+
+def test_an_open_sheet_prints_instead_of_the_page(page: Page) -> None:
+    choose_sample(page, "first.jpg")
+    page.keyboard.press("a")
+    page.locator("#sheet").wait_for()
+
+    page.emulate_media(media="print")
+
+    expect(page.locator("main")).to_be_hidden()
+    expect(page.locator("#sheet-subject")).to_be_visible()
+    expect(page.locator("#sheet .button")).to_be_hidden()
+    assert box_of(page.locator("#sheet"))["y"] == 0
+
+
 # --- small screens -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("width", [320, 820])
-def test_the_list_of_keys_is_reached_on_a_narrow_screen(open_page: Pages, width: int) -> None:
+def test_the_help_is_reached_on_a_narrow_screen(open_page: Pages, width: int) -> None:
     """Zoomed to 400 % a screen is 320 wide: who needs the zoom may need to turn single keys off."""
     page = open_page(viewport={"width": width, "height": 256})
 
-    page.get_by_role("button", name="Keyboard").click()
+    page.get_by_role("button", name="Help").click()
 
     expect(page.locator("#keys-enabled")).to_be_visible()
+    assert page.locator("#help").evaluate("it => it.scrollTop") == 0  # it begins with how to read an answer
 
 
 def test_a_sheet_opens_at_its_title(page: Page) -> None:

@@ -1,7 +1,7 @@
 // Draws the answer: verdict, a bar per class, times, facts, the command, and problems.
 
 import { element, make, setAria, setText, show } from "./dom.js";
-import { fullLabel, labelOf, milliseconds, percent, share, shortDigest, signed } from "./format.js";
+import { fullLabel, labelOf, milliseconds, moment, percent, share, shortDigest, signed } from "./format.js";
 import { isStillServed } from "./models.js";
 import { knows, say } from "./words.js";
 
@@ -22,12 +22,13 @@ export function classesInOrder(model, answer) {
   return scores;
 }
 
-/** @param {{answer, shown, answeredBy, wanted}} state wanted: class whose evidence was asked for */
+/** @param {{answer, answeredAt, shown, subject, answeredBy, wanted}} state wanted: class whose evidence was asked for */
 export function drawAnswer(state) {
-  const { answer, shown, answeredBy: model, wanted } = state;
+  const { answer, answeredAt, shown, subject, answeredBy: model, wanted } = state;
   show("result", Boolean(answer));
   if (!answer) return;
   const { label, name } = labelOf(model, answer.class);
+  setText("subject", subject.name);
   setText("verdict-label", label);
   setText("verdict-name", name);
   setText("verdict-probability", percent(answer.probability));
@@ -35,7 +36,7 @@ export function drawAnswer(state) {
   for (const button of element("bars").querySelectorAll("button")) button.disabled = !isStillServed(state);
   drawWarnings([...new Set([...answer.warnings, ...(model.warnings ?? [])])]);
   drawTimes(shown.timings_ms);
-  drawFacts(shown, model);
+  drawFacts(shown, model, answeredAt);
 }
 
 function drawBars(scores, model, shownClass, wanted) {
@@ -93,7 +94,7 @@ function drawTimes(timings) {
   );
 }
 
-function drawFacts(shown, model) {
+function drawFacts(shown, model, answeredAt) {
   const { model: served, image, explanation } = shown;
   const { values, bias, shape: [rows, columns], positive_fraction } = explanation.grid;
   const { share_inside: inside } = explanation.regions;
@@ -109,6 +110,7 @@ function drawFacts(shown, model) {
     expected: inside === null ? "" : say("fact.expected.share", { share: share(inside) }),
     sum: explanation.exact ? sumRule(explanation.target.logit, bias) : "",
     request: shown.id,
+    answered: moment(answeredAt),
   };
   const nodes = Object.entries(facts).flatMap(([fact, value]) =>
     value ? [make("dt", "", say(`fact.${fact}`)), make("dd", "", value)] : [],

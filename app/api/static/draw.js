@@ -3,7 +3,7 @@
 import { drawAnswer, drawProblem } from "./answer.js";
 import { drawCloser } from "./closer.js";
 import { asCurl } from "./command.js";
-import { element, setText, show } from "./dom.js";
+import { element, setAria, setText, show } from "./dom.js";
 import { drawMarks } from "./marks.js";
 import { drawModels, drawOutdated } from "./models.js";
 import { shownQuery } from "./query.js";
@@ -25,10 +25,20 @@ export function draw() {
   drawCloser(state);
   drawCommand();
   drawProblem(state);
-  show("several", Boolean(state.several));
-  setText("several", state.several ? say("choose.several", { name: state.several }) : "");
+  drawPile(state);
   setText("spoken", state.spoken?.(state) ?? "");
   drawBusy(state);
+}
+
+/** Which of several files is looked at. */
+function drawPile({ pile, picture }) {
+  const at = pile.indexOf(picture?.file);
+  const isShown = at >= 0 && pile.length > 1;
+  show("pile", isShown);
+  if (!isShown) return;
+  setText("pile-place", say("pile.place", { number: at + 1, count: pile.length, name: picture.name }));
+  setAria(element("pile-previous"), { disabled: at === 0 }); // really disabled, it would lose the focus
+  setAria(element("pile-next"), { disabled: at === pile.length - 1 });
 }
 
 function drawBusy({ isBusy, isSlow, waitS, picture }) {

@@ -21,6 +21,13 @@ export function milliseconds(number) {
   return say("time.ms", { number: number < 10 ? number.toFixed(1) : Math.round(number) });
 }
 
+/** When, by this computer's clock: 2026-11-30 09:12:33 GMT+9. */
+export function moment(date) {
+  const two = "2-digit";
+  const parts = { year: "numeric", month: two, day: two, hour: two, minute: two, second: two, timeZoneName: "short" };
+  return date.toLocaleString("sv", parts); // Swedish dates are those of ISO 8601
+}
+
 /** Signed, two decimals, with a real minus. */
 export function signed(number) {
   return number.toFixed(2).replace("-", "−");

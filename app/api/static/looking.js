@@ -29,7 +29,8 @@ async function look(picture, load = async () => picture.blob) {
     if (signal.aborted) return;
     forget();
     const replies = new Map([[answer.class, answer]]);
-    Object.assign(state, { answer, answeredBy, subject: picture, shown: answer, spoken: spokenAnswer, replies });
+    const answeredAt = new Date();
+    Object.assign(state, { answer, answeredAt, answeredBy, subject: picture, shown: answer, spoken: spokenAnswer, replies });
     // The answer stands also where the picture beneath the map cannot be had.
     await attempt(signal, () => showEvidenceFor(shownClass()), () => fetchPlain(signal));
   }, forget);
@@ -42,16 +43,27 @@ export function lookAtFiles(files) {
     draw();
     return bringIntoView("problem");
   }
-  look({ name: files[0].name || "picture" }, () => keep(files[0]));
-  if (files.length > 1) state.several = files[0].name;
-  draw();
+  state.pile = files;
+  lookAtFile(files[0]);
+}
+
+function lookAtFile(file) {
+  look({ name: file.name || "picture", file }, () => keep(file));
 }
 
 export function lookAtSample(address) {
   look({ name: fileName(address), address }, (signal) => fetchSample(address, signal));
 }
 
-export function stepSample(step) {
+/** The next of the files that came together, up to the last; else the next sample. */
+export function stepPicture(step) {
+  const place = state.pile.indexOf(state.picture?.file);
+  if (place < 0 || state.pile.length < 2) return stepSample(step);
+  const file = state.pile[place + step];
+  if (file) lookAtFile(file);
+}
+
+function stepSample(step) {
   const samples = state.model?.golden_images ?? [];
   const at = samples.indexOf(state.picture?.address);
   const next = at < 0 ? (step > 0 ? 0 : samples.length - 1) : (at + step + samples.length) % samples.length;
@@ -110,7 +122,7 @@ export async function showSheet(kind) {
   const { signal } = begin({ closer: kind });
   await attempt(signal, () => showSheet(kind), async () => {
     const reply = await fetchMore(sheetQuery(kind), signal);
-    if (!signal.aborted && reply) openSheet(kind, reply, state.answeredBy);
+    if (!signal.aborted && reply) openSheet(kind, reply, state.answeredBy, state.subject.name);
   });
 }
 

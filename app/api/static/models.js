@@ -66,7 +66,7 @@ export function drawOutdated(state) {
   setText("look-again", say("answer.anew", named));
 }
 
-const nameOf = ({ name, version }) => `${name} ${version}`;
+export const nameOf = ({ name, version }) => `${name} ${version}`;
 
 function drawSelect(known, model) {
   const select = element("model");

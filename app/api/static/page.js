@@ -5,7 +5,7 @@ import { element, sayAll, setAria } from "./dom.js";
 import { draw, drawCommand } from "./draw.js";
 import { listenForFiles, listenForKeys } from "./input.js";
 import {
-  checkByCovering, lookAgain, lookAtFiles, lookAtSample, recolour, showEvidenceFor, showSheet, stepSample,
+  checkByCovering, lookAgain, lookAtFiles, lookAtSample, recolour, showEvidenceFor, showSheet, stepPicture,
 } from "./looking.js";
 import { drawMarks, placeLabels } from "./marks.js";
 import { pick } from "./models.js";
@@ -83,6 +83,8 @@ whenPressed("stop", () => leaveTo("answer", () => (stop(), recolour())));
 whenPressed("look-again", () => leaveTo("answer", lookAgain));
 whenPressed("copy", copyCommand);
 whenPressed("marks-toggle", toggleMarks);
+whenPressed("pile-previous", () => stepPicture(-1));
+whenPressed("pile-next", () => stepPicture(1));
 whenPressed("ask-check", checkByCovering);
 whenPressed("ask-layers", () => showSheet("layers"));
 whenPressed("ask-classes", () => showSheet("classes"));
@@ -95,7 +97,7 @@ listenForKeys({
   areEnabled: remembered("keys") !== "off",
   onEnabled: (areEnabled) => remember("keys", areEnabled ? "on" : "off"),
   open: () => element("file").click(),
-  step: stepSample,
+  step: stepPicture,
   showClass: (place) => element("bars").children[place]?.firstChild.click(),
   toggleEvidence: () => setStrength(state.strength > 0 ? 0 : USUAL_STRENGTH),
   toggleMarks,

@@ -2,19 +2,25 @@
 
 import { element, setText } from "./dom.js";
 import { fullLabel } from "./format.js";
+import { nameOf } from "./models.js";
 import { dataAddress } from "./server.js";
-import { say } from "./words.js";
+import { knows, say } from "./words.js";
 
-/** @param kind "layers" or "classes" */
-export function openSheet(kind, { cam, explanation }, model) {
+/**
+ * @param kind "layers" or "classes"
+ * @param name of the picture
+ */
+export function openSheet(kind, { cam, explanation, colours }, model, name) {
   const named = { class: fullLabel(model, explanation.target.class) };
   const image = element("sheet-picture");
   image.src = dataAddress(cam);
   image.width = cam.width;
   image.height = cam.height;
   image.alt = say(`sheet.${kind}.picture`, { ...named, parts: partsOf(explanation, model).join(", ") });
+  setText("sheet-subject", `${name}, ${nameOf(model)}`);
   setText("sheet-title", say(`sheet.${kind}`, named));
-  setText("sheet-hint", say(`sheet.${kind}.hint`));
+  const hint = `sheet.${kind}.hint`;
+  setText("sheet-hint", say(knows(`${hint}.${colours}`) ? `${hint}.${colours}` : hint));
   if (!element("sheet").open) element("sheet").showModal();
 }
 

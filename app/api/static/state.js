@@ -11,8 +11,9 @@ export const state = {
   outage: null, // the Problem of the last look at the models
   chosen: null, // "name/version", once the reader chose
   model: null, // the one that would answer now
-  picture: null, // {name, blob, address?}: what is being looked at
+  picture: null, // {name, blob, address? of a sample, file? of the pile}: what is being looked at
   answer: null, // reply for the predicted class; a reply also has the colours that its map is drawn in
+  answeredAt: null, // Date
   answeredBy: null, // the model that gave the answer, as it was described then
   subject: null, // the picture that the answer is about
   plain: null, // object address of that picture without a map, where it could be had
@@ -24,7 +25,7 @@ export const state = {
   checks: new Map(), // class name -> explanation with its check, for this picture
   problem: null,
   retry: null,
-  several: null, // name of the first of several files
+  pile: [], // the files that came together
   isBusy: false,
   isSlow: false, // whatever is under way takes long enough to be stopped by hand
   waitS: 0, // until the server, which was busy, is asked again
@@ -42,7 +43,7 @@ export function shownClass() {
 export function forget() {
   if (state.plain) URL.revokeObjectURL(state.plain);
   Object.assign(state, {
-    answer: null, answeredBy: null, subject: null, plain: null, shown: null, spoken: null,
+    answer: null, answeredAt: null, answeredBy: null, subject: null, plain: null, shown: null, spoken: null,
     replies: new Map(), checks: new Map(),
   });
 }

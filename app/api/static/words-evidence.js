@@ -44,6 +44,41 @@ export const EVIDENCE_WORDS = {
   "evidence.marks": { en: "Regions", ko: "영역" },
   "evidence.expected": { en: "expected", ko: "예상 영역" },
 
+  "reading.title": { en: "How to read an answer", ko: "판정을 읽는 법" },
+  "reading.probability": {
+    en: "The probability is what the network says of itself. How far it may be believed is measured in the model's evaluation report.",
+    ko: "확률은 네트워크 스스로 매긴 값입니다. 어디까지 믿을 수 있는지는 모델의 평가 보고서에서 확인하세요.",
+  },
+  "reading.colours": {
+    en: "Colours show where the network found evidence for the class: what it used, not that it is right.",
+    ko: "색은 네트워크가 근거를 찾은 곳입니다. 무엇을 썼는지 보여 줄 뿐, 판정이 맞다는 뜻은 아닙니다.",
+  },
+  "reading.regions": {
+    en: "A box is a region that stands out, with its share of the evidence. Dashed: where the model's maker expects it.",
+    ko: "상자는 두드러진 영역이고 숫자는 근거에서 차지하는 비율입니다. 점선은 모델을 만든 사람이 예상한 영역입니다.",
+  },
+  "reading.check": {
+    en: "“Check by covering” asks the network again without the strongest region, and without as large a place elsewhere.",
+    ko: "‘가려서 확인’은 가장 강한 영역을 가린 사진과 같은 크기의 다른 곳을 가린 사진으로 네트워크에 다시 묻습니다.",
+  },
+  "reading.doubt": { en: "Look yourself where", ko: "이럴 때는 직접 확인하세요" },
+  "reading.doubt.close": {
+    en: "the probability is low, or another class comes close;",
+    ko: "확률이 낮거나 다른 분류의 확률이 비슷할 때",
+  },
+  "reading.doubt.place": {
+    en: "the evidence lies where nobody would look: on the backdrop, the hook, the ink, or outside the dashed box;",
+    ko: "배경, 고리, 잉크처럼 사람이라면 보지 않을 곳이나 점선 밖에 근거가 있을 때",
+  },
+  "reading.doubt.check": {
+    en: "the check does not support the map, or nothing in the picture speaks for the class;",
+    ko: "가려서 확인한 결과가 지도와 맞지 않거나 사진에 그 분류의 근거가 없을 때",
+  },
+  "reading.doubt.picture": {
+    en: "the picture is not of the kind that the model was made for: it answers all the same.",
+    ko: "모델이 배운 것과 다른 종류의 사진일 때 (그래도 모델은 답을 냅니다)",
+  },
+
   "closer.check": { en: "Check by covering", ko: "가려서 확인" },
   "closer.layers": { en: "By depth", ko: "깊이별" },
   "closer.classes": { en: "By class", ko: "분류별" },
@@ -87,6 +122,10 @@ export const EVIDENCE_WORDS = {
   "sheet.classes.hint": {
     en: "All on one scale: equally bright is equally strong.",
     ko: "눈금이 모두 같아서, 밝기가 같으면 근거의 세기도 같습니다.",
+  },
+  "sheet.classes.hint.signed": {
+    en: "All on one scale. Orange = evidence for the class below the picture, blue = against it.",
+    ko: "눈금이 모두 같습니다. 주황은 사진 아래 적힌 분류의 근거, 파랑은 반대 근거입니다.",
   },
   "sheet.classes.picture": { en: "Maps of the classes {parts}", ko: "분류별 지도: {parts}" },
 };

@@ -15,7 +15,7 @@ export function begin(changes) {
   work.abort();
   work = new AbortController();
   const nothing = {
-    problem: null, retry: null, several: null, wanted: null, closer: null, isBusy: false, isSlow: false, waitS: 0,
+    problem: null, retry: null, wanted: null, closer: null, isBusy: false, isSlow: false, waitS: 0,
   };
   Object.assign(state, nothing, changes);
   draw();
