@@ -162,6 +162,32 @@ def test_an_evaluation_fits_a_phone(evaluation: Path, browser: Browser) -> None:
     page.close()
 
 
+@pytest.mark.parametrize("which", ["report", "evaluation"])
+def test_on_a_phone_no_cell_is_squeezed_to_a_letter_a_line(
+    which: str, request: pytest.FixtureRequest, browser: Browser
+) -> None:
+    """Korean may break anywhere, and a table would rather grow down than be pushed sideways."""
+    path: Path = request.getfixturevalue(which)
+    page = browser.new_page(viewport={"width": 390, "height": 844})
+    page.goto(path.as_uri())
+
+    squeezed = page.locator("th, td").evaluate_all(
+        """cells => cells.filter(it => {
+            const had = it.offsetWidth;
+            const word = document.createElement("span");
+            word.style.cssText = "position: absolute; white-space: nowrap";
+            word.textContent = it.textContent.split(/\\s/).sort((a, b) => b.length - a.length)[0].slice(0, 4);
+            it.append(word);
+            const needed = word.offsetWidth;
+            word.remove();
+            return had < needed;
+        }).map(it => it.textContent)"""
+    )
+
+    assert squeezed == []
+    page.close()
+
+
 def test_on_paper_the_three_pictures_of_a_mistake_stand_beside_each_other(
     evaluation: Path, browser: Browser
 ) -> None:
