@@ -8,13 +8,26 @@ import os
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, ValidationError, model_validator
+from pydantic import (
+    Field,
+    NonNegativeFloat,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from app.errors import SettingsInvalid
 
 PREFIX = "LINESIDE_"
 MEBIBYTE = 1024 * 1024
+
+Mebibytes = Annotated[PositiveInt, Field(le=1024 * 1024)]
+"""Up to a tebibyte; more is bytes, written by mistake."""
+Seconds = Annotated[PositiveFloat, Field(le=3600)]
+"""More is milliseconds."""
 
 
 class Settings(BaseSettings):
@@ -83,7 +96,12 @@ class Settings(BaseSettings):
     """Threads that decode, resize and draw, at most; unset: one per core that the server may use. While the engines have
     enough to do, one of them decodes ([adr/0011](adr/0011-one-thread-decodes-ahead.md))."""
 
-    batch_sizes: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = (1, 2, 4, 8)
+    batch_sizes: Annotated[tuple[Annotated[PositiveInt, Field(le=1024)], ...], Field(min_length=1)] = (
+        1,
+        2,
+        4,
+        8,
+    )
     """The only batch sizes that run; each is warmed before the model is ready, so none stalls later. Larger ones seldom pay
     on a CPU, and 16 holds 65 MB more of a ResNet-50; `lineside tune` finds what pays, such as 32 on a GPU."""
 
@@ -91,13 +109,13 @@ class Settings(BaseSettings):
     """Images per model that may wait or run; above this, requests are refused before their body is read.
     Waiting longer than the line's pitch helps nobody."""
 
-    max_queue_mib: PositiveInt = 256
+    max_queue_mib: Mebibytes = 256
     """Memory of such images; 128 of 224 x 224 are 18 MiB."""
 
     max_requests: PositiveInt = 256
     """Requests inside the server, over all models: uploading, decoding, waiting, drawing. More are refused."""
 
-    max_request_mib: PositiveInt = 1024
+    max_request_mib: Mebibytes = 1024
     """Memory of their bodies and of pictures kept for drawing; a request that needs more is refused."""
 
     max_body_mib: PositiveFloat = 32.0
@@ -112,19 +130,19 @@ class Settings(BaseSettings):
     max_overlay_side_px: PositiveInt = 1600
     """Overlays of larger pictures are drawn this large; nobody looks at a 50-megapixel heat map."""
 
-    default_deadline_ms: PositiveInt = 2000
-    """From a request's first byte to its reply, when it names none. The fastest lines (1,400 an hour) leave 2.6 s."""
+    default_deadline_ms: Annotated[int, Field(ge=10)] = 2000
+    """From a request's first byte to its reply, when it names none; 10 at least. The fastest lines (1,400 an hour) leave 2.6 s."""
 
     max_deadline_ms: PositiveInt = 60_000
     """The most a request may ask for; a longer wait is a batch job."""
 
-    shutdown_grace_s: Annotated[NonNegativeFloat, Field(le=3600)] = 2.0
+    shutdown_grace_s: Annotated[NonNegativeFloat, Field(le=600)] = 2.0
     """After SIGTERM: not ready at once, but still answering this long, so that a balancer can look away."""
 
-    drain_timeout_s: Annotated[PositiveFloat, Field(le=3600)] = 20.0
+    drain_timeout_s: Seconds = 20.0
     """After the grace: the longest wait for accepted requests before the process ends, rounded up to whole seconds."""
 
-    worker_stall_s: PositiveFloat = 30.0
+    worker_stall_s: Seconds = 30.0
     """A batch that runs longer than this makes the model not ready: the device hangs."""
 
     log_format: Literal["json", "text"] = "json"
@@ -157,6 +175,14 @@ class Settings(BaseSettings):
     def max_view_pixels(self) -> int:
         """Limit of a whole picture in pixels."""
         return int(self.max_view_megapixels * 1_000_000)
+
+    @field_validator(
+        "engine", "precision", "layer_maps", "require_models", "log_format", "log_level", mode="before"
+    )
+    @classmethod
+    def _in_any_case(cls, value: Any) -> Any:
+        """Elsewhere it is INFO and OpenVINO."""
+        return value.strip().lower() if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -195,7 +221,7 @@ def load_settings(**overrides: Any) -> Settings:
     try:
         return Settings(**{name: value for name, value in overrides.items() if value is not None})
     except ValidationError as error:
-        lines = [_place(*e["loc"]) + e["msg"].removeprefix("Value error, ") for e in error.errors()]
+        lines = [_wrong(e["loc"], e["msg"].removeprefix("Value error, "), e["input"]) for e in error.errors()]
         raise SettingsInvalid("; ".join(lines)) from error
     except SettingsError as error:
         # Its message names the field; lists and tables are written as JSON.
@@ -203,6 +229,17 @@ def load_settings(**overrides: Any) -> Settings:
         raise SettingsInvalid(
             f'{_place(name)}not valid JSON; a list is written as [1, 2, 4], a table as {{"pig-sex": 1}}'
         ) from error
+
+
+def _wrong(place: tuple[str | int, ...], message: str, given: object) -> str:
+    """What was given shows blanks, quotes and the end of a Windows line, which are else looked for in vain."""
+    return f"{_place(*place)}{message} (it is {_shown(given)})" if place else message
+
+
+def _shown(given: object) -> str:
+    """As it was written, if it is short."""
+    text = repr(given)
+    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def _place(name: str | int = "", *inside: str | int) -> str:

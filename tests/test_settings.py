@@ -45,6 +45,12 @@ def test_unknown_variable_is_refused_with_the_nearest_known_ones(
         ("DEFAULT_VERSIONS", "{'a': 1}", "DEFAULT_VERSIONS"),
         ("DEFAULT_VERSIONS", '{"pig-sex": 0}', "^LINESIDE_DEFAULT_VERSIONS.pig-sex: "),
         ("BATCH_SIZES", "1,2,4", r"^LINESIDE_BATCH_SIZES: .* a list is written as \[1, 2, 4\]"),
+        ("MAX_QUEUE_MIB", "268435456", "LINESIDE_MAX_QUEUE_MIB"),  # bytes
+        ("WORKER_STALL_S", "30000", "LINESIDE_WORKER_STALL_S"),  # milliseconds
+        ("SHUTDOWN_GRACE_S", "2000", "LINESIDE_SHUTDOWN_GRACE_S"),
+        ("DEFAULT_DEADLINE_MS", "2", "LINESIDE_DEFAULT_DEADLINE_MS"),  # seconds
+        ("BATCH_SIZES", "[1, 100000]", "LINESIDE_BATCH_SIZES.1"),
+        ("LOG_LEVEL", '"info"', r"""\(it is '"info"'\)"""),  # docker's --env-file keeps quotes
     ],
 )
 def test_bad_value_is_refused_by_name(
@@ -55,6 +61,15 @@ def test_bad_value_is_refused_by_name(
 
     with pytest.raises(SettingsInvalid, match=named):
         load_settings()
+
+
+def test_words_are_read_in_any_case(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Elsewhere the level is INFO and the engine OpenVINO; an editor of Windows ends lines its own way."""
+    monkeypatch.setenv("LINESIDE_LOG_LEVEL", "WARNING\r")
+    monkeypatch.setenv("LINESIDE_ENGINE", "OpenVINO")
+
+    assert load_settings().log_level == "warning"
+    assert load_settings().engine == "openvino"
 
 
 def test_environment_is_read_and_options_win(monkeypatch: pytest.MonkeyPatch) -> None:
