@@ -73,7 +73,12 @@ class Settings(BaseSettings):
     or never."""
 
     cache_folder: Path | None = None
-    """Where networks that were converted for OpenVINO are kept, and copies of those that bundles bring; unset: the user's cache folder, else the temporary one."""
+    """Where networks that were converted for OpenVINO are kept, and copies of those that bundles bring (94 MB each for a
+    ResNet-50); unset: the user's cache folder, else the temporary one."""
+
+    cache_unused_days: Annotated[int, Field(ge=1, le=36_500)] = 30
+    """When a server has loaded its models it deletes from that folder what none has loaded now, and none used for so many
+    days. What is wanted again is converted again, which takes some seconds and 1.1 GiB for a ResNet-50."""
 
     default_model: str | None = None
     """The model that answers when a request names none; unset: the only one there is."""

@@ -50,6 +50,7 @@ def test_unknown_variable_is_refused_with_the_nearest_known_ones(
         ("SHUTDOWN_GRACE_S", "2000", "LINESIDE_SHUTDOWN_GRACE_S"),
         ("DEFAULT_DEADLINE_MS", "2", "LINESIDE_DEFAULT_DEADLINE_MS"),  # seconds
         ("BATCH_SIZES", "[1, 100000]", "LINESIDE_BATCH_SIZES.1"),
+        ("CACHE_UNUSED_DAYS", "0", "LINESIDE_CACHE_UNUSED_DAYS"),
         ("LOG_LEVEL", '"info"', r"""\(it is '"info"'\)"""),  # docker's --env-file keeps quotes
     ],
 )

@@ -13,6 +13,7 @@ from app.cli.bundle_argument import bundle_folder
 from app.errors import BundleRefused, LinesideError
 from app.settings import Settings
 from app.wiring import Machine
+from app.wiring.cache import FormCache
 from app.wiring.exports import ExportedBundle, export_into, size_bytes
 
 DONE, REFUSED, INVALID = 0, 1, 2
@@ -38,7 +39,9 @@ def run_export(settings: Settings, given: str, *, as_json: bool) -> int:
 
 def cpu(settings: Settings) -> Machine:
     """Forms are made and proved on the CPU, whatever serves."""
-    return Machine("cpu", threads=settings.inference_threads, cache=settings.cache_folder, layer_maps="off")
+    return Machine(
+        "cpu", threads=settings.inference_threads, cache=FormCache(settings.cache_folder), layer_maps="off"
+    )
 
 
 def _json(given: str, exported: ExportedBundle | None, reason: str | None, code: int) -> dict[str, Any]:

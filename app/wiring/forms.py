@@ -8,10 +8,8 @@ the same one at the same time both find a whole one. Imports no torch.
 
 import importlib.util
 import logging
-import os
 import shutil
 import signal
-import stat
 import subprocess
 import sys
 import tempfile
@@ -29,10 +27,10 @@ from app.bundles.files import hidden_sibling
 from app.bundles.repository import Bundle
 from app.errors import BundleRefused, ExportFailed, ShuttingDown
 from app.exporting import FAILED, REFUSED
+from app.wiring.cache import EXPORT_TIMEOUT_S, FormCache
 
 log = logging.getLogger(__name__)
 
-EXPORT_TIMEOUT_S = 600.0
 POLL_S = 0.2
 """How soon a child ends after the server was told to."""
 STOP_S = 5.0
@@ -46,12 +44,12 @@ def torch_is_installed() -> bool:
     )
 
 
-def float32_form(bundle: Bundle, cache: Path | None, stopping: threading.Event) -> Exported:
+def float32_form(bundle: Bundle, cache: FormCache, stopping: threading.Event) -> Exported:
     """The bundle's own form, or a cached one, or a new one.
 
     Args:
         bundle: opened.
-        cache: folder for new ones; None: the default place.
+        cache: where new ones are kept, and held while it is used.
         stopping: set when the server stops; an export then ends unfinished.
 
     Raises:
@@ -61,15 +59,16 @@ def float32_form(bundle: Bundle, cache: Path | None, stopping: threading.Event) 
     """
     if (found := own_form(bundle, "float32", cache)) is not None:
         return found
-    folder = (cache or default_cache()) / "openvino" / _name(bundle)
-    if (found := _kept(folder, bundle, "float32")) is not None:
+    folder = cache.forms / _name(bundle)
+    if (found := _kept(cache, folder, bundle, "float32")) is not None:
         return found
     if not torch_is_installed():
         raise ExportFailed(
             f"{bundle.name}/{bundle.version} has no `{EXPORTED_FOLDER}/` and torch, which makes it, is not installed here: run "
             f"`lineside export {bundle.name}` on a machine that has it and copy the bundle again"
         )
-    _make(folder, bundle, "float32", lambda place: _export(bundle, place, stopping))
+    _make(cache, folder, bundle, "float32", lambda place: _export(bundle, place, stopping))
+    cache.use(folder)
     made = read_exported(folder, bundle, "float32")
     if made is None:
         raise ExportFailed(
@@ -78,7 +77,7 @@ def float32_form(bundle: Bundle, cache: Path | None, stopping: threading.Event) 
     return made
 
 
-def own_form(bundle: Bundle, form: Form, cache: Path | None) -> Exported | None:
+def own_form(bundle: Bundle, form: Form, cache: FormCache) -> Exported | None:
     """The form that the bundle brings, as a copy of the server's own; None where it has none.
 
     OpenVINO goes on reading the file that it mapped. Another model that was copied over the bundle's would then answer
@@ -91,17 +90,18 @@ def own_form(bundle: Bundle, form: Form, cache: Path | None) -> Exported | None:
     if found is None:
         return None
     try:
-        folder = (cache or default_cache()) / "openvino" / f"{network_key(bundle)[:32]}-{found.sha256[:32]}"
-        if (kept := _kept(folder, bundle, form)) is not None:
+        folder = cache.forms / f"{network_key(bundle)[:32]}-{found.sha256[:32]}"
+        if (kept := _kept(cache, folder, bundle, form)) is not None:
             return kept
-        _make(folder, bundle, form, lambda place: _copy(found, place))
+        _make(cache, folder, bundle, form, lambda place: _copy(found, place))
+        cache.use(folder)
+        return read_exported(folder, bundle, form) or found
     except ExportFailed as error:
         log.warning(
             "%s version %d is read from its own %s/ all the while, so nothing may be copied over it: %s",
             *(bundle.name, bundle.version, EXPORTED_FOLDER, error.message),
         )
         return found
-    return read_exported(folder, bundle, form) or found
 
 
 def _copy(form: Exported, folder: Path) -> None:
@@ -112,56 +112,14 @@ def _copy(form: Exported, folder: Path) -> None:
         raise ExportFailed(f"no copy of it can be kept in the cache: {error.strerror}") from error
 
 
-def default_cache() -> Path:
-    """The user's cache folder; a temporary one of the user's where there is none to write to.
-
-    Raises:
-        ExportFailed: there is neither.
-    """
-    folder = _home_cache() or _temporary_cache()
-    if folder is None:
-        raise ExportFailed(
-            "there is no folder of this user's to keep converted networks in: set LINESIDE_CACHE_FOLDER to one"
-        )
-    return folder
-
-
-def _home_cache() -> Path | None:
-    try:
-        home = Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser())
-    except RuntimeError:  # a user without a home
-        return None
-    return _made(home / "lineside")
-
-
-def _temporary_cache() -> Path | None:
-    """Nobody else's, and nobody else may write there: whoever does says which network answers."""
-    if not hasattr(os, "getuid"):  # Windows has a temporary folder for each user
-        return _made(Path(tempfile.gettempdir()) / "lineside")
-    folder = _made(Path(tempfile.gettempdir()) / f"lineside-{os.getuid()}")
-    if folder is None:
-        return None
-    found = folder.lstat()
-    is_ours = stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o022
-    return folder if is_ours else None
-
-
-def _made(folder: Path) -> Path | None:
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError:
-        return None
-    return folder if os.access(folder, os.W_OK) else None
-
-
 def _name(bundle: Bundle) -> str:
     made_by = f"{__version__}-openvino{version('openvino')}"
     return f"{network_key(bundle)[:32]}-{made_by}"
 
 
-def _make(folder: Path, bundle: Bundle, form: Form, fill: Callable[[Path], None]) -> None:
+def _make(cache: FormCache, folder: Path, bundle: Bundle, form: Form, fill: Callable[[Path], None]) -> None:
     """The folder with a form in it, all at once; `fill` is called with an empty one."""
-    _clear_away(folder)
+    cache.clear_half_made()
     temporary = hidden_sibling(folder)
     try:
         temporary.mkdir(parents=True)
@@ -176,7 +134,7 @@ def _make(folder: Path, bundle: Bundle, form: Form, fill: Callable[[Path], None]
             temporary.rename(folder)
         except OSError:
             # Another server was faster, and its form is as good; or what lies there is damaged.
-            if _kept(folder, bundle, form) is None:
+            if _kept(cache, folder, bundle, form) is None:
                 shutil.rmtree(folder, ignore_errors=True)
                 try:
                     temporary.rename(folder)
@@ -189,18 +147,10 @@ def _make(folder: Path, bundle: Bundle, form: Form, fill: Callable[[Path], None]
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _clear_away(folder: Path) -> None:
-    """What servers that were killed left of it; one that still makes it is younger."""
-    for left in folder.parent.glob(f"{hidden_sibling(folder).name.rpartition('-')[0]}-*"):
-        with suppress(OSError):
-            if time.time() - left.stat().st_mtime > EXPORT_TIMEOUT_S:
-                shutil.rmtree(left, ignore_errors=True)
-
-
-def _kept(folder: Path, bundle: Bundle, form: Form) -> Exported | None:
-    """The form in this folder of the cache; None also where somebody damaged it, so that it is made again."""
+def _kept(cache: FormCache, folder: Path, bundle: Bundle, form: Form) -> Exported | None:
+    """The form in this folder of the cache; None also where somebody damaged it or clears it away, so that it is made again."""
     try:
-        return read_exported(folder, bundle, form)
+        return read_exported(folder, bundle, form) if cache.use(folder) else None
     except ExportFailed:
         return None
 

@@ -10,6 +10,7 @@ from typing import Literal
 from app.engines.turns import Turns
 from app.errors import SettingsInvalid
 from app.settings import Settings
+from app.wiring.cache import FormCache
 from app.wiring.forms import torch_is_installed
 
 Runtime = Literal["auto", "torch", "openvino"]
@@ -29,8 +30,8 @@ class Machine:
     precision: Precision = "auto"
     threads: int | None = None
     """Of one forward pass on the CPU; None: one per core."""
-    cache: Path | None = None
-    """For converted networks; None: the default place."""
+    cache: FormCache = field(default_factory=FormCache)
+    """Of converted networks."""
     layer_maps: LayerMaps = "on_demand"
     turns: Turns = field(default_factory=Turns)
     """Models on one device take turns: two forward passes at once would fight for its cores."""
@@ -49,14 +50,14 @@ class Machine:
     @staticmethod
     def all_of(settings: Settings) -> "tuple[Machine, ...]":
         """One for each device that the settings name; errors as `of`."""
-        stopping = threading.Event()
+        stopping, cache = threading.Event(), FormCache(settings.cache_folder)
         machines = tuple(
             Machine(
                 device,
                 settings.engine,
                 settings.precision,
                 settings.inference_threads,
-                settings.cache_folder,
+                cache,
                 settings.layer_maps,
                 stopping=stopping,
             )

@@ -99,6 +99,7 @@ class Wiring:
                 raise
         settle_memory()
         if only is None:
+            await asyncio.to_thread(self._clear_cache)
             for reason in self.catalogue.readiness().reasons:
                 log.error("not ready: %s", reason)
 
@@ -107,6 +108,16 @@ class Wiring:
         await self.service.close(timeout_s=timeout_s)
         # Undone, so that engines are taken down in their own order.
         gc.unfreeze()
+
+    def _clear_cache(self) -> None:
+        """Once this server holds what it uses."""
+        days = self._settings.cache_unused_days
+        forms, size_bytes = self._machines[0].cache.clear(unused_days=days)
+        if forms:
+            log.info(
+                "cleared %d converted network%s (%.0f MB) from the cache, unused for %d days",
+                *(forms, "s" * (forms > 1), size_bytes / 1e6, days),
+            )
 
     def _announce(self, name: str, version: int) -> None:
         self.catalogue.announce(name, version)

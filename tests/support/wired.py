@@ -4,6 +4,7 @@ from pathlib import Path
 
 from app.bundles.repository import Bundle
 from app.wiring import Machine, Proved, prove
+from app.wiring.cache import FormCache
 from support.bundles import write_random_bundle
 from support.pictures import picture_file
 
@@ -21,7 +22,7 @@ def proved(bundle: Bundle, machine: Machine) -> Proved:
 
 
 def machine(cache: Path, **options: object) -> Machine:
-    return Machine("cpu", cache=cache, **options)  # type: ignore[arg-type]
+    return Machine("cpu", cache=FormCache(cache), **options)  # type: ignore[arg-type]
 
 
 def names(folder: Path) -> list[str]:

@@ -13,25 +13,31 @@ from support.wired import bundle_in, machine, names, proved
 
 from app.bundles.repository import open_bundle
 from app.errors import ExportFailed
+from app.wiring.cache import FormCache
 from app.wiring.forms import float32_form
 
 
 def test_network_is_converted_once_and_other_weights_are_another_form(tmp_path: Path) -> None:
     cache = tmp_path / "cache"
-    first = float32_form(bundle_in(tmp_path / "one"), cache, threading.Event())
+    serving = FormCache(cache)
+    first = float32_form(bundle_in(tmp_path / "one"), serving, threading.Event())
     times = {path: path.stat().st_mtime_ns for path in cache.rglob("*") if path.is_file()}
 
-    again = float32_form(bundle_in(tmp_path / "copy"), cache, threading.Event())
-    other = float32_form(bundle_in(tmp_path / "two", seed=1), cache, threading.Event())
+    again = float32_form(bundle_in(tmp_path / "copy"), FormCache(cache), threading.Event())
+    other = float32_form(bundle_in(tmp_path / "two", seed=1), FormCache(cache), threading.Event())
 
     assert again == first
     assert all(path.stat().st_mtime_ns == time for path, time in times.items())
     assert other.graph != first.graph
-    assert names(first.graph.parent) == ["float32.bin", "float32.json", "float32.xml"]
+    for form in (first, other):
+        os.utime(form.graph.parent, (0, 0))
+    assert FormCache(cache).clear(unused_days=30).forms == 1  # the other one, which nobody serves any more
+    assert names(cache) == ["float32.bin", "float32.json", "float32.xml"]
+    assert first.graph.exists()
 
 
 def _convert(folder: Path, cache: Path) -> None:
-    float32_form(open_bundle(folder), cache, threading.Event())
+    float32_form(open_bundle(folder), FormCache(cache), threading.Event())
 
 
 @pytest.mark.slow  # two imports of torch
@@ -69,14 +75,14 @@ def test_two_servers_that_convert_at_once_both_get_a_whole_form(tmp_path: Path) 
 def test_damaged_cache_is_made_again(tmp_path: Path, damage: str, *, is_there: bool) -> None:
     """Also where somebody has cleaned up file by file."""
     bundle, cache = bundle_in(tmp_path), tmp_path / "cache"
-    form = float32_form(bundle, cache, threading.Event())
+    form = float32_form(bundle, FormCache(cache), threading.Event())
     file = form.graph.parent / damage
     whole = file.read_bytes()
     file.unlink()
     if is_there:
         file.write_bytes(whole[:-7])
 
-    again = float32_form(bundle, cache, threading.Event())
+    again = float32_form(bundle, FormCache(cache), threading.Event())
 
     assert again.facts == form.facts
     assert proved(bundle, machine(cache)).engine.runtime == "openvino"
@@ -98,14 +104,14 @@ def test_cache_that_cannot_be_written_means_torch_and_says_so(tmp_path: Path) ->
 def test_what_a_killed_server_left_of_a_form_is_cleared_away(tmp_path: Path) -> None:
     """But not what another one still makes."""
     bundle, cache = bundle_in(tmp_path), tmp_path / "cache"
-    place = float32_form(bundle, cache, threading.Event()).graph.parent
+    place = float32_form(bundle, FormCache(cache), threading.Event()).graph.parent
     old, young = (place.with_name(f".{place.name}.writing-{name}") for name in ("01234567", "89abcdef"))
     for folder in (old, young):
         folder.mkdir()
     shutil.rmtree(place)
     os.utime(old, (0, 0))
 
-    float32_form(bundle, cache, threading.Event())
+    float32_form(bundle, FormCache(cache), threading.Event())
 
     assert sorted(path.name for path in place.parent.iterdir()) == sorted([young.name, place.name])
 
@@ -115,8 +121,9 @@ def test_server_that_stops_does_not_wait_for_a_conversion(tmp_path: Path) -> Non
     bundle, cache = bundle_in(tmp_path), tmp_path / "cache"
     code = (
         "import sys, threading; from pathlib import Path; from app.bundles.repository import open_bundle;"
-        "from app.wiring.forms import float32_form; stop = threading.Event(); stop.set();"
-        f"float32_form(open_bundle(Path({str(bundle.folder)!r})), Path({str(cache)!r}), stop)"
+        "from app.wiring.cache import FormCache; from app.wiring.forms import float32_form;"
+        "stop = threading.Event(); stop.set();"
+        f"float32_form(open_bundle(Path({str(bundle.folder)!r})), FormCache(Path({str(cache)!r})), stop)"
     )
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
 
@@ -133,8 +140,9 @@ def converting(tmp_path: Path, broken: str, *, server_stops: bool = False) -> st
     stops = "stop.wait = lambda timeout: True;" if server_stops else ""  # while somebody waits for it
     code = (
         "import threading; from pathlib import Path; from app.bundles.repository import open_bundle;"
-        f"from app.wiring.forms import float32_form; stop = threading.Event(); {stops}"
-        f"float32_form(open_bundle(Path({str(bundle.folder)!r})), Path({str(tmp_path)!r}), stop)"
+        "from app.wiring.cache import FormCache; from app.wiring.forms import float32_form;"
+        f"stop = threading.Event(); {stops}"
+        f"float32_form(open_bundle(Path({str(bundle.folder)!r})), FormCache(Path({str(tmp_path)!r})), stop)"
     )
     env = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])}
     ended = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=False)
