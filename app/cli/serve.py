@@ -3,11 +3,16 @@
 import logging
 import signal
 import socket
+import sys
+from contextlib import suppress
 
 from rich.console import Console
 
 from app.errors import SettingsInvalid
 from app.settings import Settings
+
+if sys.platform != "win32":
+    import resource
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +30,7 @@ def run_server(settings: Settings) -> None:
     from app.serving.priority import hand_over_soon  # noqa: PLC0415
 
     hand_over_soon()
+    _allow_files()
     app = create_app(settings)
     logging.captureWarnings(capture=True)
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
@@ -35,6 +41,9 @@ def run_server(settings: Settings) -> None:
     # uvicorn raises the signal again when it has ended; a drained server is a success, exit code 0.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: None)
+    if sys.platform != "win32" and signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # nohup ignores it
+        # A terminal that was closed, or a rotation of logs that thinks we write some: no answer is cut off.
+        signal.signal(signal.SIGHUP, lambda _number, _frame: signal.raise_signal(signal.SIGTERM))
     server_for(app, drain_timeout_s=settings.drain_timeout_s).run(sockets=[listener])
 
 
@@ -53,6 +62,18 @@ def _listen(host: str, port: int) -> socket.socket:
             f"cannot listen on {host}:{port}: {error.strerror}; choose another with --host and --port"
         ) from error
     return listener
+
+
+def _allow_files() -> None:
+    """As many open files as the system lets us have; each connection is one.
+
+    The lower limit that processes begin with, often 1,024, is for programs that use select().
+    """
+    if sys.platform == "win32":
+        return
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):  # macOS says "unlimited" and takes less
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _greet(address: str, settings: Settings) -> None:

@@ -8,6 +8,7 @@ Imports torch only where it runs.
 """
 
 import logging
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -27,6 +28,9 @@ log = logging.getLogger(__name__)
 
 SUM_RULE_TOLERANCE = {"float32": 1e-4, "bfloat16": 2e-2, "int8": 1e-3}
 """Relative to the largest logit. The averaging itself is float32 in every precision, in int8 the last layer too."""
+
+TORCH_DESCRIPTORS = 16
+"""Its import and the weights have a few files open at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +157,7 @@ def _openvino(bundle: Bundle, machine: Machine, form: Exported, precision: str) 
     key = network_key(bundle)
 
     def prober() -> ProbingEngine:
+        _refuse_without_descriptors()
         # Minutes or days later: of other weights, maps would explain a prediction that is not theirs.
         if network_key(bundle) != key:
             raise NotReady(
@@ -169,6 +174,27 @@ def _openvino(bundle: Bundle, machine: Machine, form: Exported, precision: str) 
     if machine.layer_maps == "at_start":
         beside.prepare()
     return replace(built, engine=beside)
+
+
+def _refuse_without_descriptors() -> None:
+    """Before torch is imported: one that broke off amid it cannot be begun again in the same process.
+
+    Raises:
+        NotReady: connections and files have taken nearly all that this process may have.
+    """
+    held: list[int] = []
+    try:
+        while len(held) < TORCH_DESCRIPTORS:
+            held.append(os.open(os.devnull, os.O_RDONLY))
+    except OSError as error:
+        raise NotReady(
+            "too many connections are open for torch to be loaded, which answers of layers, gradients and the whole picture: "
+            "try again with fewer, raise the server's limit of open files (`ulimit -n`), or set LINESIDE_LAYER_MAPS=at_start",
+            retry_after_s=30.0,
+        ) from error
+    finally:
+        for descriptor in held:
+            os.close(descriptor)
 
 
 def _sum_rule_error(engine: OpenVinoEngine, form: Exported) -> float:

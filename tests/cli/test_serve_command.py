@@ -1,6 +1,7 @@
 """`lineside serve`: what goes wrong before anything is served is one line that names the fix."""
 
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -112,11 +113,17 @@ def test_misspelt_setting_is_told_with_the_nearest_known_one() -> None:
     assert "LINESIDE_DEFAULT_MODEL" in ended.stderr
 
 
-def test_interpreter_is_handed_over_soon_while_the_server_runs() -> None:
-    """Else a thread that decodes would keep the event loop waiting for 5 ms (docs/adr/0011)."""
+def test_process_is_prepared_when_the_server_runs() -> None:
+    """The interpreter is handed over soon, else a thread that decodes would keep the event loop waiting for 5 ms
+    (docs/adr/0011). There may be as many connections as the system allows, not what processes begin with. A terminal that
+    is closed (SIGHUP) ends no process amid its answers.
+    """
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     program = (
-        "import sys; from app.api.server import DrainingServer; from app.cli.main import main\n"
-        "DrainingServer.run = lambda *_, **__: print('handed over after', sys.getswitchinterval())\n"
+        "import resource, signal, sys; from app.api.server import DrainingServer; from app.cli.main import main\n"
+        f"resource.setrlimit(resource.RLIMIT_NOFILE, (min(200, {most}), {most}))\n"
+        "DrainingServer.run = lambda *_, **__: signal.raise_signal(signal.SIGHUP) or print("
+        "'handed over after', sys.getswitchinterval(), 'files', resource.getrlimit(resource.RLIMIT_NOFILE)[0])\n"
         "main()"
     )
     ended = subprocess.run(
@@ -129,4 +136,4 @@ def test_interpreter_is_handed_over_soon_while_the_server_runs() -> None:
     )
 
     assert ended.returncode == 0, ended.stderr
-    assert "handed over after 0.0005" in ended.stdout
+    assert f"handed over after 0.0005 files {most}\n" in ended.stdout

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -215,6 +216,29 @@ def test_layer_maps_come_from_torch_unless_they_are_off(tmp_path: Path) -> None:
         found.engine.close()
 
     assert prepared == {"on_demand": False, "at_start": True, "off": None}
+
+
+def test_question_about_layers_waits_for_a_free_descriptor(tmp_path: Path) -> None:
+    """An import of torch that broke off for want of one could not be begun again."""
+    resource = pytest.importorskip("resource")
+    found = prove(
+        bundle_in(tmp_path).folder, machine=machine(tmp_path / "cache"), batch_sizes=(1,), max_pixels=10**7
+    )
+    engine = found.engine
+    assert isinstance(engine, ProbingEngine)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    free = os.open(os.devnull, os.O_RDONLY)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free + 1, hard))
+    try:
+        with pytest.raises(NotReady, match="ulimit -n"):
+            engine.prepare()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        os.close(free)
+    engine.prepare()
+
+    assert engine.is_prepared
+    engine.close()
 
 
 def test_layers_of_other_weights_than_those_that_predict_are_not_shown(tmp_path: Path) -> None:
