@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from app.domain import ModelIdentity, Timings
@@ -20,6 +20,13 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        # Memory, CPU, open files and their limit, start: what a monitor asks of every process. Only where there is /proc.
+        ProcessCollector(registry=self.registry)
+        self._server_ready = Gauge(
+            "lineside_ready",
+            "What /readyz says: 1: may drive the gate.",
+            registry=self.registry,
+        )
         self._requests = Counter(
             "lineside_requests",
             "Requests by route, model and status; the model is empty where none was resolved.",
@@ -101,6 +108,10 @@ class Metrics:
         """A function that is told each batch's size."""
         child = self._batch_size.labels(model)
         return child.observe
+
+    def watch_server(self, *, is_ready: Callable[[], bool]) -> None:
+        """Report the server's readiness at each scrape."""
+        self._server_ready.set_function(lambda: float(is_ready()))
 
     def watch_model(self, model: str, version: int | None, *, is_ready: Callable[[], bool]) -> None:
         """Report a model's readiness at each scrape, from its first sight on; the version is empty where nobody knows it."""

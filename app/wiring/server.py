@@ -51,6 +51,7 @@ class Wiring:
             default_model=settings.default_model,
             default_versions=settings.default_versions,
         )
+        self.metrics.watch_server(is_ready=lambda: self.catalogue.readiness().is_ready)
         self.service = Service(
             self.catalogue,
             admission=Admission(
