@@ -20,7 +20,7 @@ from app.bundles.repository import Bundle
 from app.engines.base import Engine, ProbingEngine
 from app.engines.beside import EngineWithProber
 from app.engines.openvino_engine import OpenVinoEngine
-from app.errors import ExportFailed, NotReady, SelfTestFailed
+from app.errors import ExportFailed, ManifestInvalid, NotReady, SelfTestFailed
 from app.wiring.forms import float32_form, own_form, torch_is_installed
 from app.wiring.machine import Machine
 
@@ -73,7 +73,6 @@ def candidates(bundle: Bundle, machine: Machine, batch_sizes: Sequence[int]) -> 
         if machine.runtime == "openvino" or not torch_is_installed():
             raise
         note = error.message
-        log.warning("%s version %d runs on torch: %s", bundle.name, bundle.version, note)
         yield "float32", lambda: _torch(bundle, machine, notes=(f"it runs on torch: {note}",))
         return
     for precision in machine.precisions if bundle.golden is not None else _unproven(machine):
@@ -159,10 +158,10 @@ def _openvino(bundle: Bundle, machine: Machine, form: Exported, precision: str) 
     def prober() -> ProbingEngine:
         _refuse_without_descriptors()
         # Minutes or days later: of other weights, maps would explain a prediction that is not theirs.
-        if network_key(bundle) != key:
+        if _key_now(bundle) != key:
             raise NotReady(
-                f"the weights of {bundle.name} version {bundle.version} were changed on the disk since the server loaded them, so "
-                "nothing can be said of layers, gradients or the whole picture: restart the server, or put the old ones back",
+                f"the weights of {bundle.name} version {bundle.version} were changed on the disk since the server loaded them, or are "
+                "gone, so nothing can be said of layers, gradients or the whole picture: restart the server, or put the old ones back",
                 retry_after_s=30.0,
             )
         log.info("loading torch for the layers of %s version %d", bundle.name, bundle.version)
@@ -174,6 +173,14 @@ def _openvino(bundle: Bundle, machine: Machine, form: Exported, precision: str) 
     if machine.layer_maps == "at_start":
         beside.prepare()
     return replace(built, engine=beside)
+
+
+def _key_now(bundle: Bundle) -> str | None:
+    """None where its weights cannot be read any more."""
+    try:
+        return network_key(bundle)
+    except ManifestInvalid:
+        return None
 
 
 def _refuse_without_descriptors() -> None:

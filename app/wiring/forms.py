@@ -129,7 +129,10 @@ def _make(cache: FormCache, folder: Path, bundle: Bundle, form: Form, fill: Call
             "that can"
         ) from error
     try:
-        fill(temporary)
+        try:
+            fill(temporary)
+        except ExportFailed as error:
+            raise ExportFailed(error.message + _for_want_of_room(temporary, bundle)) from error
         try:
             temporary.rename(folder)
         except OSError:
@@ -145,6 +148,20 @@ def _make(cache: FormCache, folder: Path, bundle: Bundle, form: Form, fill: Call
                     ) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _for_want_of_room(folder: Path, bundle: Bundle) -> str:
+    """What OpenVINO does not say of a disk that is full."""
+    try:
+        free, needed = shutil.disk_usage(folder).free, bundle.weights_path.stat().st_size
+    except OSError:
+        return ""
+    if free > needed:
+        return ""
+    return (
+        f"; the disk of the cache for converted networks has {free / 1e6:.1f} MB left, and one of this size takes about "
+        f"{needed / 1e6:.1f}: make room there, or set LINESIDE_CACHE_FOLDER to a folder on another one"
+    )
 
 
 def _kept(cache: FormCache, folder: Path, bundle: Bundle, form: Form) -> Exported | None:

@@ -7,8 +7,10 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from support.disk import files_at_most
 from support.wired import bundle_in, machine, names, proved
 
 from app.bundles.repository import open_bundle
@@ -99,6 +101,20 @@ def test_cache_that_cannot_be_written_means_torch_and_says_so(tmp_path: Path) ->
     assert any("LINESIDE_CACHE_FOLDER" in warning for warning in found.proof.warnings)
     with pytest.raises(ExportFailed, match="LINESIDE_CACHE_FOLDER"):
         proved(bundle, machine(tmp_path / "file" / "cache", runtime="openvino"))
+
+
+def test_full_disk_is_called_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """OpenVINO says `basic_ios::clear: iostream error`."""
+    bundle = bundle_in(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=100_000))
+
+    with (
+        files_at_most(100_000),
+        pytest.raises(ExportFailed, match=r"has 0\.1 MB left.*LINESIDE_CACHE_FOLDER"),
+    ):
+        float32_form(bundle, FormCache(tmp_path / "cache"), threading.Event())
+
+    assert names(tmp_path / "cache") == []
 
 
 def test_what_a_killed_server_left_of_a_form_is_cleared_away(tmp_path: Path) -> None:

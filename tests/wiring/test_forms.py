@@ -253,6 +253,9 @@ def test_layers_of_other_weights_than_those_that_predict_are_not_shown(tmp_path:
 
     with pytest.raises(NotReady, match="changed on the disk since"):
         engine.prepare()
+    bundle.weights_path.unlink()
+    with pytest.raises(NotReady, match=r"weights of line version 1 .* or are gone"):
+        engine.prepare()
     bundle.weights_path.write_bytes(old)
     engine.prepare()
 
