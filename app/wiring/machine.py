@@ -3,9 +3,11 @@
 import ctypes
 import os
 import threading
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from app.engines.turns import Turns
 from app.errors import SettingsInvalid
@@ -16,6 +18,8 @@ from app.wiring.forms import torch_is_installed
 Runtime = Literal["auto", "torch", "openvino"]
 Precision = Literal["auto", "float32", "bfloat16", "float16", "int8"]
 LayerMaps = Literal["on_demand", "at_start", "off"]
+
+ROOT: Final = Path("/")
 
 NO_TORCH = "torch is not installed here, so networks run on OpenVINO alone: unset LINESIDE_ENGINE, or install lineside[torch]"
 
@@ -122,17 +126,48 @@ class Machine:
         return (self.precision,)
 
 
-def available_cores() -> int:
-    """Cores that this process may use: its affinity, and the quota of its control group (`docker run --cpus`).
+def available_cores(system: Path = ROOT) -> int:
+    """Cores that this process may use: its affinity, and the quotas of its control groups (`docker run --cpus`, CPUQuota=).
 
-    Source: Linux, Documentation/admin-guide/cgroup-v2.rst, cpu.max: "quota period" in microseconds, or "max".
+    Args:
+        system: where /proc and /sys lie.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min([cores, *(round(quota) for quota in _cpu_quotas(system))]))
+
+
+def _cpu_quotas(system: Path) -> Iterator[float]:
+    """In cores, of the group and of those around it, in version 2 and in version 1.
+
+    A container of version 1 sees its own group as the root, and the host's path to it.
+
+    Source: Linux, Documentation/admin-guide/cgroup-v2.rst, cpu.max; Documentation/scheduler/sched-bwc.rst; cgroups(7).
+    """
     try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text("ascii").split()
-        return max(1, min(cores, round(int(quota) / int(period))))
-    except (OSError, ValueError):  # no such file, or "max"
-        return cores
+        lines = (system / "proc/self/cgroup").read_text("utf-8").splitlines()
+    except OSError:
+        return
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if controllers and "cpu" not in controllers.split(","):
+            continue
+        root = system / "sys/fs/cgroup" / ("cpu" if controllers else "")
+        own = root / path.lstrip("/")
+        for group in (own, *own.parents):
+            if (quota := _cpu_quota(group)) is not None:
+                yield quota
+            if group == root:
+                break
+
+
+def _cpu_quota(group: Path) -> float | None:
+    for files in (("cpu.max",), ("cpu.cfs_quota_us", "cpu.cfs_period_us")):
+        with suppress(OSError, ValueError):  # no such file, or "max"
+            # Both in microseconds.
+            quota, period = " ".join((group / file).read_text("ascii") for file in files).split()
+            if int(quota) > 0:  # -1: none
+                return int(quota) / int(period)
+    return None
 
 
 def cuda_device_count() -> int:
