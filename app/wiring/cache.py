@@ -7,6 +7,7 @@ ends; who clears takes an exclusive one, gives the folder another name, and only
 a form between finding and opening it, and finds either a whole one or none. Knows no networks.
 """
 
+import logging
 import os
 import re
 import shutil
@@ -18,6 +19,7 @@ import time
 import weakref
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -26,6 +28,8 @@ from app.errors import ExportFailed
 
 if sys.platform != "win32":
     import fcntl
+
+log = logging.getLogger(__name__)
 
 EXPORT_TIMEOUT_S: Final = 600.0
 """The longest that a form is in the making."""
@@ -56,7 +60,7 @@ class FormCache:
         self._held: dict[Path, int] = {}
         weakref.finalize(self, _let_go, self._held)  # at the process's end, too
 
-    @property
+    @cached_property
     def forms(self) -> Path:
         """Has a folder for each form; may not be there yet.
 
@@ -163,11 +167,17 @@ def default_cache() -> Path:
     Raises:
         ExportFailed: there is neither.
     """
-    folder = _home_cache() or _temporary_cache()
-    if folder is None:
+    if (folder := _home_cache()) is not None:
+        return folder
+    if (folder := _temporary_cache()) is None:
         raise ExportFailed(
             "there is no folder of this user's to keep converted networks in: set LINESIDE_CACHE_FOLDER to one"
         )
+    log.warning(
+        "converted networks are kept in %s, and converted again whenever that is emptied: this user's cache folder cannot be "
+        "written; make it this user's, or set LINESIDE_CACHE_FOLDER",
+        folder,
+    )
     return folder
 
 

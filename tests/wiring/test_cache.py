@@ -24,8 +24,15 @@ def temporary(monkeypatch: pytest.MonkeyPatch, folder: Path) -> Path:
     return folder / f"lineside-{os.getuid()}"
 
 
-def test_temporary_cache_is_the_users_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_temporary_cache_is_the_users_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """And said once: a volume that belongs to somebody else meant a conversion at every start, which nothing told."""
+    caplog.set_level(logging.WARNING)
     wanted = temporary(monkeypatch, tmp_path)
+    cache = FormCache()
+    assert cache.forms == cache.forms == wanted / "openvino"
+    assert caplog.text.count("set LINESIDE_CACHE_FOLDER") == 1
 
     assert default_cache() == wanted
     assert wanted.stat().st_mode & 0o777 == 0o700
