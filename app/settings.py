@@ -136,7 +136,7 @@ class Settings(BaseSettings):
     """Overlays of larger pictures are drawn this large; nobody looks at a 50-megapixel heat map."""
 
     default_deadline_ms: Annotated[int, Field(ge=10)] = 2000
-    """From a request's first byte to its reply, when it names none; 10 at least. The fastest lines (1,400 an hour) leave 2.6 s."""
+    """From a request's headers to its reply, when it names none; 10 at least. The fastest lines (1,400 an hour) leave 2.6 s."""
 
     max_deadline_ms: PositiveInt = 60_000
     """The most a request may ask for; a longer wait is a batch job."""
