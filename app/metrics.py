@@ -36,12 +36,12 @@ class Metrics:
         self._stages = Histogram(
             "lineside_stage_seconds",
             "Seconds that an answered request spent in each stage.",
-            ["stage"],
+            ["model", "stage"],
             buckets=STAGE_BUCKETS_S,
             registry=self.registry,
         )
         # Looked up by their labels, they would cost more than what they count.
-        self._observers = {stage: self._stages.labels(stage).observe for stage in Timings.__slots__}
+        self._observers: dict[str, dict[str, Callable[[float], None]]] = {}
         self._request_counters: dict[tuple[str, str, int], Callable[[], None]] = {}
         self._refusal_counters: dict[str, Callable[[], None]] = {}
         self._batch_size = Histogram(
@@ -92,11 +92,15 @@ class Metrics:
             self._request_counters[labels] = self._requests.labels(route, model, str(status)).inc
         self._request_counters[labels]()
 
-    def time_stages(self, timings: Timings) -> None:
-        """The stages of one answered request."""
+    def time_stages(self, model: str, timings: Timings) -> None:
+        """The stages of one request that this model answered."""
+        if model not in self._observers:
+            self._observers[model] = {
+                stage: self._stages.labels(model, stage).observe for stage in Timings.__slots__
+            }
         stages: Mapping[str, float] = timings.by_stage()
         for stage, milliseconds in stages.items():
-            self._observers[stage](milliseconds / 1000)
+            self._observers[model][stage](milliseconds / 1000)
 
     def count_refusal(self, reason: str) -> None:
         """One request that ended in an error of this code."""

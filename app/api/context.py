@@ -197,7 +197,7 @@ def record(metrics: Metrics, scope: Scope, context: RequestContext) -> None:
     if context.code is not None:
         metrics.count_refusal(context.code)
     if context.timings is not None:
-        metrics.time_stages(context.timings)
+        metrics.time_stages(context.model, context.timings)
     if route in QUIET_ROUTES and context.status < 400:
         return
     client, method = scope.get("client"), scope.get(SAID, scope["method"])

@@ -120,7 +120,7 @@ def test_metrics_count_what_happened(client: httpx.Client) -> None:
     assert 'lineside_requests_total{model="line",route="/predict",status="200"}' in text
     assert 'lineside_requests_total{model="line",route="/predict",status="422"}' in text
     for stage in ("decode", "preprocess", "queue", "inference", "render", "total"):
-        assert f'lineside_stage_seconds_bucket{{le="0.001",stage="{stage}"}}' in text
+        assert f'lineside_stage_seconds_bucket{{le="0.001",model="line",stage="{stage}"}}' in text
     assert 'lineside_batch_size_bucket{le="1.0",model="line"}' in text
     assert 'lineside_queue_entries{model="line",version="1"} 0.0' in text
     assert 'lineside_refused_total{reason="unreadable_image"}' in text
