@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from app.errors import SelfTestFailed
+
 BuiltT = TypeVar("BuiltT")
 
 
@@ -39,20 +41,28 @@ def choose_precision(
     """The first precision that holds; where none does, the last one with its fault, for whoever wants to look at it.
 
     Args:
-        candidates: each with what builds an engine at it; asked for only when those before do not hold.
+        candidates: each with what builds an engine at it; asked for only when those before do not hold. One that fails its
+            self-test while it is built does not hold either.
         judge: why what was built may not serve; None where it may.
         discard: lets go of what was built and is not returned, before the next is built.
 
     Raises:
+        SelfTestFailed: the last of them failed it while it was built.
         ValueError: there is no candidate.
     """
     refused: list[RefusedPrecision] = []
     last: ChosenPrecision[BuiltT] | None = None
+    failed: SelfTestFailed | None = None
     for precision, build in candidates:
         if last is not None:
             discard(last.built)
             last = None
-        built = build()
+        try:
+            built = build()
+        except SelfTestFailed as error:
+            failed = error
+            refused.append(RefusedPrecision(precision, error.message))
+            continue
         try:
             fault = judge(built)
         except BaseException:
@@ -63,5 +73,5 @@ def choose_precision(
             return last
         refused.append(RefusedPrecision(precision, fault))
     if last is None:
-        raise ValueError("no precision to choose from")
+        raise failed or ValueError("no precision to choose from")
     return last

@@ -6,6 +6,7 @@ from functools import partial
 import pytest
 
 from app.engines.precision import RefusedPrecision, choose_precision
+from app.errors import SelfTestFailed
 
 
 class Bench:
@@ -19,6 +20,8 @@ class Bench:
     def build(self, precision: str) -> str:
         assert not self.there, "two at a time need twice the memory"
         self.built.append(precision)
+        if precision.startswith("unsound"):
+            raise SelfTestFailed(f"the evidence of {precision} misses the logits")
         self.there.add(precision)
         return precision
 
@@ -77,6 +80,26 @@ def test_nothing_is_leaked_when_judging_fails() -> None:
 
     with pytest.raises(ArithmeticError):
         choose_precision(bench.candidates("broken", "float32"), bench.judge, bench.discard)
+
+    assert bench.there == set()
+
+
+def test_one_that_fails_its_self_test_while_it_is_built_leaves_the_next_to_serve() -> None:
+    """The sum rule in bfloat16 is looked at before the golden images; float32 may keep it."""
+    bench = Bench()
+
+    chosen = choose_precision(bench.candidates("unsound", "float32"), bench.judge, bench.discard)
+
+    assert (chosen.precision, chosen.fault) == ("float32", None)
+    assert chosen.refused == (RefusedPrecision("unsound", "the evidence of unsound misses the logits"),)
+    assert bench.there == {"float32"}
+
+
+def test_where_the_last_fails_its_self_test_that_is_the_reason() -> None:
+    bench = Bench(bad={"bfloat16"})
+
+    with pytest.raises(SelfTestFailed, match="evidence of unsound float32"):
+        choose_precision(bench.candidates("bfloat16", "unsound float32"), bench.judge, bench.discard)
 
     assert bench.there == set()
 
