@@ -21,6 +21,7 @@ from app.errors import BundleRefused, InvalidRequest, LinesideError
 from app.evaluation.labelled import LabelledItem, spread
 from app.evaluation.pictures import find_pictures
 from app.evaluation.predictions import Failure, Limits, Pixels, prepare
+from app.exporting.quantize import NO_NNCF, nncf_is_installed
 from app.settings import Settings
 from app.wiring.exports import Bounds, Quantised, quantise_into, size_bytes
 from app.wiring.machine import available_cores
@@ -66,6 +67,25 @@ class Outcome:
     reason: str | None = None
     taken: Taken | None = None
     quantised: Quantised | None = None
+    source: Bundle | None = None
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the user may not have meant."""
+        if self.quantised is None or self.source is None:
+            return ()
+        return notes_on(self.source, self.quantised.form.sha256)
+
+
+def notes_on(source: Bundle, sha256: str) -> tuple[str, ...]:
+    """Of a bundle that was quantised before, and of what was made of it now."""
+    before = source.manifest.quantization
+    if before is None:
+        return ()
+    made = f"it was made of {source.name}/{source.version}"
+    if before.sha256 == sha256:
+        return (f"{made}, which computes exactly the same: the same pictures give the same network",)
+    return (f"{made}, which is quantised too: of its weights in float32, once more",)
 
 
 def run_quantize(settings: Settings, options: QuantizeOptions, *, as_json: bool) -> int:
@@ -81,6 +101,8 @@ def run_quantize(settings: Settings, options: QuantizeOptions, *, as_json: bool)
 def _outcome(settings: Settings, options: QuantizeOptions) -> Outcome:
     taken = None
     try:
+        if not nncf_is_installed():  # before all the pictures are decoded
+            raise InvalidRequest(NO_NNCF)
         folder = bundle_folder(options.bundle, settings.model_repository)
         place = free_place(options.out) if options.out else next_version(folder.parent)
         bundle = open_bundle(folder)
@@ -100,7 +122,7 @@ def _outcome(settings: Settings, options: QuantizeOptions) -> Outcome:
         return Outcome(REFUSED, error.message, taken)
     except LinesideError as error:
         return Outcome(INVALID, error.message, taken)
-    return Outcome(DONE, None, taken, quantised)
+    return Outcome(DONE, None, taken, quantised, bundle)
 
 
 def _taken(settings: Settings, bundle: Bundle, options: QuantizeOptions) -> Taken:
@@ -164,11 +186,11 @@ def _json(options: QuantizeOptions, outcome: Outcome) -> dict[str, Any]:
                 for each in taken.failures
             ],
         },
-        "result": None if quantised is None else _result_json(quantised),
+        "result": None if quantised is None else _result_json(quantised, outcome.notes),
     }
 
 
-def _result_json(quantised: Quantised) -> dict[str, Any]:
+def _result_json(quantised: Quantised, notes: tuple[str, ...]) -> dict[str, Any]:
     bundle, proof = quantised.proved.bundle, quantised.proved.proof
     return {
         "model": {"name": bundle.name, "version": bundle.version, "digest": bundle.digest},
@@ -185,7 +207,7 @@ def _result_json(quantised: Quantised) -> dict[str, Any]:
         "float32_bytes": quantised.float32_bytes,
         "sha256": quantised.form.sha256,
         "made_with": dict(quantised.form.made_with),
-        "warnings": list(proof.warnings),
+        "warnings": [*proof.warnings, *notes],
     }
 
 
@@ -202,6 +224,8 @@ def _print(outcome: Outcome) -> None:
     compared = quantised.compared
     for warning in proof.warnings:
         console.print(f"[bold yellow]warning:[/] {escape(warning)}", soft_wrap=True)
+    for note in outcome.notes:
+        console.print(f"[yellow]note:[/] {escape(note)}", soft_wrap=True)
     console.print(
         f"{compared.agreement:.2%} of {compared.pictures} pictures get the class that float32 gives; largest difference of a "
         f"probability {compared.drift:.4f}",
@@ -228,10 +252,10 @@ def _print_taken(console: Console, taken: Taken) -> None:
         console.print(f"[yellow]passed over:[/] {len(taken.failures) - MAX_NAMED} more (--json lists all)")
     if taken.are_halves:
         console.print(
-            f"calibrated on {len(taken.calibration)} pictures, compared on {len(taken.comparison)} others"
+            f"{len(taken.calibration)} pictures to calibrate with, {len(taken.comparison)} others to compare on"
         )
     else:
         console.print(
-            f"[yellow]calibrated and compared on the same {taken.count} pictures: from {LEAST_FOR_HALVES} on they are kept "
-            "apart[/]"
+            f"[yellow]the same {taken.count} pictures to calibrate with and to compare on: from {LEAST_FOR_HALVES} on they are "
+            "kept apart[/]"
         )

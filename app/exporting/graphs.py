@@ -57,4 +57,7 @@ def save_graph(model: Any, path: Path) -> None:
     try:
         openvino().save_model(model, path, compress_to_fp16=False)
     except RuntimeError as error:  # what all of OpenVINO's own exceptions arrive as
-        raise ExportFailed(f"`{path.name}` cannot be written: {reason_of(error)}") from error
+        # It keeps the system's reason to itself: a full disk is `basic_ios::clear: iostream error`.
+        raise ExportFailed(
+            f"`{path.name}` cannot be written ({reason_of(error)}): is the disk full, or a limit on the size of files reached?"
+        ) from error

@@ -24,6 +24,13 @@ from app.engines.openvino_engine import openvino
 from app.errors import ExportFailed
 from app.exporting.graphs import kept_in_float32, save_graph
 
+NO_NNCF = "nncf, which quantises networks, is not installed: pip install 'lineside[quantize]'"
+
+
+def nncf_is_installed() -> bool:
+    """Told without importing it."""
+    return find_spec("nncf") is not None
+
 
 def quantise(float32: Exported, bundle: Bundle, folder: Path, pixels: Sequence[NDArray[np.uint8]]) -> None:
     """Writes the int8 form of the bundle's network into the folder, which exists.
@@ -84,8 +91,10 @@ def quantise(float32: Exported, bundle: Bundle, folder: Path, pixels: Sequence[N
 
 def _nncf() -> Any:
     openvino()  # first: with it nncf, too, finds nothing that could report its use
-    if find_spec("nncf") is None:
-        raise ExportFailed("nncf, which quantises networks, is not installed: pip install lineside[quantize]")
+    if not nncf_is_installed():
+        raise ExportFailed(NO_NNCF)
+    # Imported by it, and warns of a CUDA toolkit without a GPU, which nobody here uses.
+    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
     with redirect_stdout(io.StringIO()):  # where it would log for ever
         import nncf  # noqa: PLC0415 - seven seconds, and torch where that is installed
     nncf.set_log_level(logging.ERROR)

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from typer.testing import CliRunner
 
 from app.bundles.repository import open_bundle
 from app.cli.main import app
+from app.cli.quantize import notes_on
 
 run = CliRunner()
 
@@ -275,6 +277,27 @@ def test_what_cannot_be_carried_out_ends_with_code_2(
     assert sorted(entry.name for entry in (made.models / "carcass-demo").iterdir()) == ["1", "2"]
 
 
+def test_without_nncf_no_picture_is_decoded(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Six hundred of twelve megapixels took minutes before that was said."""
+    monkeypatch.setitem(sys.modules, "nncf", None)
+
+    code, report = quantize(made.models, "--images", str(made.pictures))
+
+    assert (code, report["status"], report["pictures"]) == (2, "invalid", None)
+    assert "pip install 'lineside[quantize]'" in report["reason"]
+
+
+def test_quantising_a_quantised_version_again_is_told(made: Made) -> None:
+    """The newest version is taken, so the command twice in a row does that."""
+    first, second = (open_bundle(made.models / "carcass-demo" / version) for version in "12")
+
+    assert notes_on(first, made.report["result"]["sha256"]) == ()
+    (same,) = notes_on(second, made.report["result"]["sha256"])
+    assert "made of carcass-demo/2, which computes exactly the same" in same
+    (other,) = notes_on(second, "0" * 64)
+    assert "made of carcass-demo/2, which is quantised too" in other
+
+
 @pytest.mark.slow
 def test_the_same_pictures_give_the_same_numbers(made: Made, tmp_path: Path) -> None:
     place = tmp_path / "models" / "other" / "5"
@@ -302,7 +325,7 @@ def test_few_pictures_are_measured_and_compared_on_together_and_it_says_so(
     shown = run.invoke(app, ["quantize", "carcass-demo", "--models", str(tmp_path), "--images", str(few)])
 
     assert shown.exit_code == 0, shown.output
-    assert "calibrated and compared on the same 12 pictures" in " ".join(shown.output.split())
+    assert "the same 12 pictures to calibrate with and to compare on" in " ".join(shown.output.split())
     assert "quantised carcass-demo/2" in shown.output
 
 

@@ -1,15 +1,20 @@
 """Which operations stay float32, on graphs as OpenVINO makes them of real networks."""
 
+import resource
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
 from support.bundles import write_random_bundle
 
 from app.domain import ConvCamHead, HeadSpec, LinearHead, MlpHead, OwnHead, Resize, Size
 from app.engines.openvino_engine import openvino
+from app.errors import ExportFailed
 from app.exporting.export import export_bundle
-from app.exporting.graphs import kept_in_float32
+from app.exporting.graphs import kept_in_float32, save_graph
 
 SLOW = pytest.mark.slow
 NORMALISATION = {"Convert", "Transpose", "Divide"}
@@ -45,3 +50,28 @@ def test_the_head_and_the_normalisation_stay_float32(
     } == weighted
     assert set(counted) >= NORMALISATION
     assert len(kept) < len(kinds) / 3
+
+
+@contextmanager
+def files_end_at(size: int) -> Iterator[None]:
+    """As on a full disk, for this process alone."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_graph_that_finds_no_room_asks_for_the_disk(tmp_path: Path) -> None:
+    """OpenVINO itself says `basic_ios::clear: iostream error`."""
+    ops = openvino().opset8
+    pixels = ops.parameter([1, 4096], np.float32)
+    weights = ops.constant(np.ones((4096, 64), np.float32))
+    model = openvino().Model([ops.matmul(pixels, weights, False, False)], [pixels])
+
+    with (
+        files_end_at(65_536),
+        pytest.raises(ExportFailed, match=r"`graph\.xml` cannot be written .* is the disk full"),
+    ):
+        save_graph(model, tmp_path / "graph.xml")
