@@ -22,19 +22,25 @@ NEEDS_TORCH = frozenset({"torch", "torchvision", "safetensors", "h5py"})
 
 @contextmanager
 def ending_in_order() -> Iterator[None]:
-    """Errors that we know are one line and exit code 1; SIGTERM ends as Ctrl-C does.
+    """Errors that we know are one line and exit code 1; SIGTERM ends as Ctrl-C does, whatever either came amid.
 
     Raises:
         SystemExit: then.
     """
     # What was half made is taken away. Commands that end otherwise, such as serve, say so themselves.
-    terminated_by: list[int] = []
+    ended_by: list[int] = []
 
     def terminated(number: int, _frame: object) -> None:
-        terminated_by.append(number)
+        ended_by.append(number)
         sys.exit(128 + number)
 
+    def interrupted(number: int, _frame: object) -> None:
+        ended_by.append(number)
+        raise KeyboardInterrupt
+
     signal.signal(signal.SIGTERM, terminated)
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # a shell's background job ignores it
+        signal.signal(signal.SIGINT, interrupted)
     try:
         yield
     except LinesideError as error:
@@ -48,9 +54,9 @@ def ending_in_order() -> Iterator[None]:
             raise
         _end(f"this needs {error.name}, which is not installed here: pip install 'lineside[torch]'")
     finally:
-        # What it came amid may have made another error of it: safetensors calls the file damaged.
-        if terminated_by:
-            sys.exit(128 + terminated_by[0])
+        # What it came amid may have made another error of it: safetensors calls the file damaged, OpenVINO its own import.
+        if ended_by:
+            sys.exit(128 + ended_by[0])
 
 
 def systems_words(error: OSError) -> str:

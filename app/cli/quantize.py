@@ -4,6 +4,7 @@ bundle + folder of pictures -> decoded as the server does -> half calibrates, ha
 """
 
 import json
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -14,6 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from app.bundles.problems import listed
 from app.bundles.repository import Bundle, open_bundle
 from app.cli.bundle_argument import bundle_folder, free_place, next_version
 from app.cli.export import DONE, INVALID, REFUSED, cpu, megabytes
@@ -74,7 +76,21 @@ class Outcome:
         """What the user may not have meant."""
         if self.quantised is None or self.source is None:
             return ()
-        return notes_on(self.source, self.quantised.form.sha256)
+        return (
+            *on_classes(self.source.classes, self.quantised.compared.classes),
+            *notes_on(self.source, self.quantised.form.sha256),
+        )
+
+
+def on_classes(classes: Sequence[str], seen: Collection[int]) -> tuple[str, ...]:
+    """Of the classes of which no picture shows how int8 answers them."""
+    unseen = [name for index, name in enumerate(classes) if index not in seen]
+    if not unseen:
+        return ()
+    return (
+        f"float32 calls none of the compared pictures {listed(unseen)}, so nothing but the golden images shows how int8 answers "
+        "there: give pictures of every class",
+    )
 
 
 def notes_on(source: Bundle, sha256: str) -> tuple[str, ...]:

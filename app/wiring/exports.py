@@ -67,6 +67,8 @@ class Compared:
     """Share of them with the same class on top."""
     drift: float
     """Largest difference of any probability, as they are served."""
+    classes: frozenset[int]
+    """What float32 calls them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +212,7 @@ def _compared(
         len(pictures),
         agreement=float((expected.argmax(axis=1) == measured.argmax(axis=1)).mean()),
         drift=float(np.abs(expected - measured).max()),
+        classes=frozenset(expected.argmax(axis=1).tolist()),
     )
 
 

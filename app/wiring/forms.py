@@ -210,8 +210,10 @@ def _run(command: list[str], said: IO[bytes], stopping: threading.Event) -> int 
     """Exit code; None where it took too long, or the server stops meanwhile."""
     end = time.monotonic() + EXPORT_TIMEOUT_S
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=said, stderr=said) as process:  # noqa: S603
-        while time.monotonic() < end and not stopping.is_set():
-            with suppress(subprocess.TimeoutExpired):
-                return process.wait(POLL_S)
-        process.kill()
+        try:
+            while time.monotonic() < end and not stopping.is_set():
+                with suppress(subprocess.TimeoutExpired):
+                    return process.wait(POLL_S)
+        finally:
+            process.kill()  # also where this command is told to end, which would else wait for it; nothing where it has ended
     return None

@@ -14,14 +14,18 @@ from app.errors import InvalidRequest
 @pytest.fixture
 def signals() -> Iterator[None]:
     """As they were."""
-    before = signal.getsignal(signal.SIGTERM)
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     yield
-    signal.signal(signal.SIGTERM, before)
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
-@pytest.mark.parametrize("then", ["raise InvalidRequest('damaged')", "pass"])
-def test_terminated_it_says_so_whatever_a_library_made_of_it(then: str) -> None:
-    """safetensors makes a damaged file of an exit that comes while it reads: exit code 1, as if that were so."""
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("then", ["raise InvalidRequest('damaged')", "raise ImportError('half')", "pass"])
+def test_ended_it_says_so_whatever_a_library_made_of_it(number: signal.Signals, then: str) -> None:
+    """safetensors makes a damaged file of an exit that comes while it reads: exit code 1, as if that were so. OpenVINO
+    makes an import that failed of Ctrl-C amid it, with a traceback.
+    """
     # In a process of its own: the signal would be that of all the tests.
     program = f"""
 import signal
@@ -29,11 +33,14 @@ from contextlib import suppress
 from app.cli.ending import ending_in_order
 from app.errors import InvalidRequest
 with ending_in_order():
-    with suppress(SystemExit):
-        signal.raise_signal(signal.SIGTERM)
+    with suppress(SystemExit, KeyboardInterrupt):
+        signal.raise_signal({number})
     {then}
 """
-    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 128 + signal.SIGTERM
+    ended = subprocess.run([sys.executable, "-c", program], check=False, capture_output=True, text=True)
+
+    assert ended.returncode == 128 + number
+    assert "Traceback" not in ended.stderr
 
 
 @pytest.mark.usefixtures("signals")

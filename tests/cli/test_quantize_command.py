@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 
 from app.bundles.repository import open_bundle
 from app.cli.main import app
-from app.cli.quantize import notes_on
+from app.cli.quantize import notes_on, on_classes
 
 run = CliRunner()
 
@@ -336,3 +336,12 @@ def test_model_with_a_number_for_a_name_has_a_next_version_too(tmp_path: Path) -
 
     assert "exists already" not in report["reason"]
     assert "picture" in report["reason"]
+
+
+def test_class_that_no_compared_picture_shows_is_told() -> None:
+    """int8 was compared on the others alone."""
+    classes = ("castrate", "boar", "female")
+
+    assert on_classes(classes, {0, 1, 2}) == ()
+    (note,) = on_classes(classes, {1})
+    assert "none of the compared pictures `castrate` and `female`" in note
