@@ -1,6 +1,7 @@
 """What `lineside import` is told: places, class names, preprocessing, golden pictures."""
 
 import io
+import json
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -13,6 +14,7 @@ from PIL import Image
 
 from app.bundles.golden import MAX_GOLDEN_IMAGE_BYTES
 from app.bundles.manifest import MAX_MANIFEST_BYTES, parse_manifest
+from app.checkpoints.dictionaries import classes_of
 from app.checkpoints.found import Answers, Preprocessing
 from app.cli.bundle_argument import free_place
 from app.domain import Crop, Geometry, Normalisation, Resize, ResizeShorter, Size
@@ -82,8 +84,10 @@ class Options:
             return tuple(name.strip() for name in self.classes.split(","))
         if self.classes_from is None:
             return None
+        if self.classes_from.is_file():
+            return _names_in(self.classes_from)
         if not self.classes_from.is_dir():
-            raise InvalidRequest("--classes-from: not a folder")
+            raise InvalidRequest(f"--classes-from {self.classes_from}: neither a folder nor a file")
         # ImageFolder: the subfolders, sorted as text, so that 10 comes before 2.
         names = sorted(entry.name for entry in self.classes_from.iterdir() if entry.is_dir())
         if not names:
@@ -112,6 +116,29 @@ class Options:
         if self.out is None:
             raise InvalidRequest("say where the bundle goes: --out models/NAME (or --dry-run to only look)")
         return free_place(self.out)
+
+
+def _names_in(path: Path) -> tuple[str, ...]:
+    """Of a script's own list: names or `class_to_idx` as JSON, or one name a line; raises InvalidRequest."""
+    try:
+        if path.stat().st_size > MAX_MANIFEST_BYTES:
+            raise InvalidRequest(f"--classes-from {path.name} is too large for a list of classes")
+        text = path.read_text("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InvalidRequest(f"--classes-from {path.name} is no text in UTF-8") from error
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        names = tuple(line.strip() for line in text.splitlines() if line.strip())
+    else:
+        # Alone in the file, or under the key that it would have in a training dictionary.
+        names = classes_of({"classes": value}) or classes_of({"meta": value}) or ()
+    if len(names) < 2:
+        raise InvalidRequest(
+            f"--classes-from {path.name}: neither a list of names or their numbers from 0 on as JSON, such as "
+            "class_to_idx, nor one name a line"
+        )
+    return names
 
 
 def _from_toml(path: Path) -> tuple[Geometry, Normalisation]:

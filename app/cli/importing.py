@@ -103,7 +103,7 @@ def _settle(found: Found, options: Options) -> _Settled:
     if classes is None:
         count = found.class_count or "all"
         about = f"the names of its {count} classes, in the order of the outputs"
-        questions.append(Question(about, "--classes a,b,c or --classes-from TRAINING_FOLDER"))
+        questions.append(Question(about, "--classes a,b,c or --classes-from TRAINING_FOLDER (or a file: class_to_idx.json, classes.txt)"))
     preprocessing = options.preprocessing(found.choices) or found.preprocessing
     own_normalisation = found.normalisation
     if (

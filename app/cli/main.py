@@ -143,7 +143,10 @@ def import_(
     architecture: Annotated[str | None, typer.Option(help="Where several fit")] = None,
     classes: Annotated[str | None, typer.Option(help="a,b,c in the order of the outputs")] = None,
     classes_from: Annotated[
-        Path | None, typer.Option(help="A training folder: its subfolders, sorted as ImageFolder does")
+        Path | None, typer.Option(
+            help="A training folder: its subfolders, sorted as ImageFolder does; or a file: class_to_idx or names as JSON, "
+            "or one name a line"
+        ),
     ] = None,
     preprocess: Annotated[
         str | None, typer.Option(help="imagenet, carcass, or a TOML file with a [preprocess] table")

@@ -13,8 +13,10 @@ from support.pictures import picture_file
 from support.server import test_settings, threaded_server
 from typer.testing import CliRunner
 
+from app.cli.import_options import Options
 from app.cli.main import app
 from app.domain import NetworkSpec, Size
+from app.errors import InvalidRequest
 from app.nets.servable import servable_state
 
 run = CliRunner()
@@ -89,6 +91,33 @@ def test_refusals_end_with_code_1_and_say_why(more: list[str], words: str, check
 
     assert code == 1
     assert words in report["reason"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"암, 작은": 0, "10": 2, "boar": 1}',
+        '["암, 작은", "boar", "10"]',
+        '{"0": "암, 작은", "1": "boar", "2": "10"}',
+        '{"class_to_idx": {"암, 작은": 0, "boar": 1, "10": 2}, "epoch": 3}',
+        "\ufeff암, 작은\r\nboar\r\n\r\n10\r\n",
+    ],
+)
+def test_a_scripts_own_list_of_classes_is_its_order(text: str, tmp_path: Path) -> None:
+    """The order is not that of sorting, and a name with a comma cannot be typed."""
+    (tmp_path / "classes").write_text(text, "utf-8", newline="")
+
+    names = Options(tmp_path / "best.pth", classes_from=tmp_path / "classes").class_names()
+
+    assert names == ("암, 작은", "boar", "10")
+
+
+@pytest.mark.parametrize("data", [b'{"a": 0, "b": 2}', b'{"a": 1.5}', b"7", b"boar", b"", b"\xff\xfea"])
+def test_a_file_that_lists_no_classes_is_refused_by_name(data: bytes, tmp_path: Path) -> None:
+    (tmp_path / "classes.json").write_bytes(data)
+
+    with pytest.raises(InvalidRequest, match="--classes-from classes.json"):
+        Options(tmp_path / "best.pth", classes_from=tmp_path / "classes.json").class_names()
 
 
 def test_golden_images_are_spread_over_the_classes(checkpoint: Path) -> None:
