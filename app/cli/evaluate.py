@@ -105,7 +105,7 @@ def evaluated_folder(settings: Settings, given: EvaluateOptions) -> Evaluation:
                     failure.item.path, _in_order_of(bundles[0].classes, failure, bundle.classes)
                 )
     notes = list(dict.fromkeys(note for pictures in labelled for note in pictures.notes))
-    said = ((each.name, met_sentence(each, words_of("en"))) for each in subjects)
+    said = ((each.name, met_sentence(each.met, each.figures.count, words_of("en"))) for each in subjects)
     notes += [f"{name}: {text}" for name, text in said if text is not None]
     return Evaluation(
         folder=given.folder.resolve().name,

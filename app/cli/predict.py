@@ -7,11 +7,12 @@ Files are written whole or not at all.
 
 import asyncio
 import csv
+import hashlib
 import io
 import json
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -25,9 +26,12 @@ from app.cli.summary import figures_tables
 from app.domain import ClassScore
 from app.errors import InvalidRequest, LinesideError, NotReady, QueueFull
 from app.evaluation.metrics import Figures, figures
+from app.evaluation.origins import Met, met_before, sides_of
 from app.evaluation.pictures import SUFFIXES, find_pictures, read_picture
 from app.evaluation.records import figures_json
 from app.evaluation.walk import plain
+from app.reports.evaluation_sentences import met_sentence
+from app.reports.evaluation_words import words_of
 from app.serving.deployment import Deployment
 from app.serving.drawing import DrawingStyle
 from app.serving.service import Service
@@ -49,6 +53,8 @@ class Scored:
     true_index: int | None = None
     """Of the class that its folder is called after."""
     predicted_index: int | None = None
+    digest: str = ""
+    """SHA-256 of the file."""
     error: LinesideError | None = None
 
 
@@ -92,6 +98,8 @@ def run_predict(
         for row in scored
         if row.true_index is not None and row.predicted_index is not None
     ]
+    known = (row.digest for row in scored if row.true_index is not None and row.predicted_index is not None)
+    met = met_before(sides_of(deployment.bundle.folder), known)
     failures = [row for row in scored if row.error is not None]
     pairs = np.array(labelled, dtype=np.int64).reshape(-1, 2)
     summary = figures(pairs[:, 0], pairs[:, 1], deployment.classes)
@@ -101,13 +109,15 @@ def run_predict(
     # One of an earlier run would be taken for this one's.
     if labelled or (out / SUMMARY).exists():
         outputs.append(
-            (out / SUMMARY, _summary(summary, deployment, pictures=len(scored), failed=len(failures)))
+            (out / SUMMARY, _summary(summary, met, deployment, pictures=len(scored), failed=len(failures)))
         )
     write_outputs(*outputs)
     for place, _ in outputs:
         console.print(f"wrote {place}", markup=False, soft_wrap=True)
     if labelled:
-        Console(highlight=False).print(figures_tables(summary))
+        Console(highlight=False).print(figures_tables(summary, claims=not met.trained_on))
+    if (said := met_sentence(met, summary.count, words_of("en"))) is not None:
+        console.print(f"[bold yellow]warning:[/] {escape(said)}", soft_wrap=True)
     for row in failures:
         console.print(f"[red]{escape(str(row.path))}[/]: {escape(row.error.message) if row.error else ''}")
     return len(failures)
@@ -232,7 +242,7 @@ async def _score_one(
         "",
         "",
     )
-    return Scored(path, line, true_index, top.class_index)
+    return Scored(path, line, true_index, top.class_index, hashlib.sha256(body).hexdigest())
 
 
 def _header(classes: Sequence[str]) -> str:
@@ -252,7 +262,7 @@ def _probabilities(scores: Sequence[ClassScore]) -> list[str]:
     return [f"{score.probability:.6f}" for score in sorted(scores, key=lambda score: score.class_index)]
 
 
-def _summary(summary: Figures, deployment: Deployment, *, pictures: int, failed: int) -> bytes:
+def _summary(summary: Figures, met: Met, deployment: Deployment, *, pictures: int, failed: int) -> bytes:
     identity = deployment.identity
     report = {
         "model": {"name": identity.name, "version": identity.version, "digest": identity.digest},
@@ -260,5 +270,6 @@ def _summary(summary: Figures, deployment: Deployment, *, pictures: int, failed:
         "pictures": pictures,
         "failed": failed,
         **figures_json(summary),
+        "met_before": asdict(met),
     }
     return (json.dumps(report, ensure_ascii=False, indent=2) + "\n").encode()

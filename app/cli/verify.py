@@ -14,6 +14,7 @@ from app.cli.bundle_argument import bundle_folder
 from app.cli.verify_report import Status, Verified, print_verified
 from app.errors import BundleRefused, LinesideError
 from app.evaluation.labelled import LabelledFolder, read_labelled
+from app.evaluation.origins import Met, digests_of, met_before, sides_of
 from app.evaluation.predictions import Limits, Predictions, predict_items
 from app.settings import Settings
 from app.wiring import Machine, Proved, examine, unproved
@@ -55,7 +56,10 @@ def verified_bundle(settings: Settings, given: str, *, labelled: Path | None) ->
         return Verified(given, "invalid", error.message)
     reason = unproved(proved)
     notes = () if pictures is None else pictures.notes
-    return Verified(given, "refused" if reason else "proved", reason, proved, notes, predictions)
+    met = Met()
+    if predictions is not None and (sides := sides_of(folder)):
+        met = met_before(sides, digests_of(item.path for item in predictions.items))
+    return Verified(given, "refused" if reason else "proved", reason, proved, notes, predictions, met)
 
 
 def _predictions(settings: Settings, proved: Proved, pictures: LabelledFolder) -> Predictions:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from rich.console import Console
@@ -12,8 +12,11 @@ from rich.table import Table
 from app.bundles.comparison import GoldenReport, GoldenRow
 from app.cli.summary import figures_tables, table_of
 from app.evaluation.gallery import surest_mistakes
+from app.evaluation.origins import Met
 from app.evaluation.predictions import Predictions
 from app.evaluation.records import figures_json
+from app.reports.evaluation_sentences import met_sentence
+from app.reports.evaluation_words import words_of
 from app.wiring import Proved, environment
 
 Status = Literal["proved", "refused", "invalid"]
@@ -35,6 +38,8 @@ class Verified:
     notes: tuple[str, ...] = ()
     predictions: Predictions | None = None
     """Of the labelled folder, where one was given."""
+    met: Met = field(default_factory=Met)
+    """Of its pictures, those that the bundle knows already."""
 
     def as_json(self) -> dict[str, Any]:
         """For scripts; keys are stable."""
@@ -61,7 +66,7 @@ class Verified:
             else proved.bundle.manifest.quantization.model_dump(),
             "sum_rule_error": None if proved is None else proved.proof.sum_rule_error,
             "golden": None if proved is None else _golden_json(proved),
-            "labelled": None if self.predictions is None else _labelled_json(self.predictions),
+            "labelled": None if self.predictions is None else _labelled_json(self.predictions, self.met),
         }
 
 
@@ -92,10 +97,11 @@ def _golden_json(proved: Proved) -> dict[str, Any] | None:
     }
 
 
-def _labelled_json(predictions: Predictions) -> dict[str, Any]:
+def _labelled_json(predictions: Predictions, met: Met) -> dict[str, Any]:
     figures = figures_json(predictions.figures()) if predictions.items else {"labelled": 0}
     return {
         **figures,
+        "met_before": asdict(met),
         "mistakes": _mistakes(predictions, len(predictions.items)),
         "failed": [
             {"file": str(failure.item.path), "code": failure.error.code, "reason": failure.error.message}
@@ -134,7 +140,7 @@ def print_verified(verified: Verified, *, as_json: bool) -> None:
     if proved is not None:
         _print_golden(console, proved)
     if verified.predictions is not None:
-        _print_labelled(console, verified.predictions)
+        _print_labelled(console, verified.predictions, verified.met)
     for note in verified.notes:
         console.print(f"[yellow]note:[/] {escape(note)}")
     if verified.reason is not None:
@@ -201,9 +207,11 @@ def _measured(row: GoldenRow, classes: Sequence[str]) -> str:
     return f"{escape(classes[row.measured_index])} {row.measured_probability:.4f}"
 
 
-def _print_labelled(console: Console, predictions: Predictions) -> None:
+def _print_labelled(console: Console, predictions: Predictions, met: Met) -> None:
     if predictions.items:
-        console.print(figures_tables(predictions.figures()))
+        console.print(figures_tables(predictions.figures(), claims=not met.trained_on))
+    if (said := met_sentence(met, len(predictions.items), words_of("en"))) is not None:
+        console.print(f"[bold yellow]warning:[/] {escape(said)}", soft_wrap=True)
     if mistakes := _mistakes(predictions, MAX_MISTAKES):
         total = len(surest_mistakes(predictions, 1.0, len(predictions.items)))
         table = table_of("picture", "true", "predicted", ">probability", ">of the true class")

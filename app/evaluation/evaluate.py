@@ -23,7 +23,7 @@ from app.evaluation.facts import PictureFacts
 from app.evaluation.gallery import gallery
 from app.evaluation.groups import GroupOf
 from app.evaluation.labelled import LabelledItem, spread
-from app.evaluation.origins import met_before
+from app.evaluation.origins import met_before, sides_of
 from app.evaluation.predictions import Failure, Limits, Prepared, evidence_place, predict_items
 from app.evaluation.robustness import PaintedOver, paint_over
 from app.explain.maps import evidence_map, field_of_view
@@ -155,7 +155,7 @@ def evaluate(
             count=options.mistakes,
             limits=options.limits,
         ),
-        met=met_before(bundle.folder, facts),
+        met=met_before(sides_of(bundle.folder), (each.digest for each in facts)),
         groups=None if options.group_of is None else _groups(predictions.items, facts),
     )
     return evaluated, replace(

@@ -6,11 +6,11 @@ A copy is found by its bytes, whatever its name. A bundle that lists no pictures
 """
 
 import csv
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-
-from app.evaluation.facts import PictureFacts
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,14 +25,22 @@ class Met:
     """Of a side that a training measures: its pixels stand on one of the sides before it too."""
 
 
-def met_before(bundle_folder: Path, facts: Sequence[PictureFacts]) -> Met:
-    """Of pictures that could be read."""
-    sides = _sides(bundle_folder)
-    found = [sides.get(each.digest) for each in facts]
+def met_before(sides: Mapping[str, str], digests: Iterable[str]) -> Met:
+    """Of pictures that could be read, told by the SHA-256 of their files."""
+    found = [sides.get(each) for each in digests]
     return Met(found.count("train"), found.count("validation"))
 
 
-def _sides(bundle_folder: Path) -> dict[str, str]:
+def digests_of(paths: Iterable[Path]) -> list[str]:
+    """SHA-256 of each file that can still be read."""
+    found = []
+    for path in paths:
+        with suppress(OSError):
+            found.append(hashlib.sha256(path.read_bytes()).hexdigest())
+    return found
+
+
+def sides_of(bundle_folder: Path) -> dict[str, str]:
     """Digest -> side; `train` where the same bytes stood on several, since that is the worst of it."""
     try:
         lines = (bundle_folder / "training" / "split.csv").read_text("utf-8").splitlines()

@@ -70,7 +70,7 @@ def _cautions(subjects: Sequence[Evaluated], words: Words) -> list[Child]:
             scarce = {label[name]: count for name, count in each.scarce.items()}
             text = no_claim(scarce, words.language, of_groups=each.groups is not None)
             said.append(f"{each.name}: {text}" if len(subjects) > 1 else text)
-        if (met := met_sentence(each, words)) is not None:
+        if (met := met_sentence(each.met, each.figures.count, words)) is not None:
             said.append(f"{each.name}: {met}" if len(subjects) > 1 else met)
     warned = [f"{each.name}: {text}" for each in subjects if each.model for text in each.model.warnings]
     return [

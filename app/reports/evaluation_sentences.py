@@ -1,12 +1,13 @@
 """What an evaluation says in sentences, in English and Korean: for a page and a terminal.
 
-Evaluated, McNemar + language -> sentences
+Met, McNemar + language -> sentences
 """
 
 from collections.abc import Mapping
 from typing import Final
 
-from app.evaluation.evaluated import LEAST_PER_CLASS, Evaluated
+from app.evaluation.evaluated import LEAST_PER_CLASS
+from app.evaluation.origins import Met
 from app.evaluation.significance import McNemar
 from app.explain.korean import with_particle
 from app.reports.audit_words import Language
@@ -17,13 +18,13 @@ MAX_NAMED: Final = 6
 """Classes that a sentence names."""
 
 
-def met_sentence(each: Evaluated, words: Words) -> str | None:
-    """That the model knows some of the pictures already; None where it knows none."""
-    count = each.met.trained_on or each.met.chosen_by
+def met_sentence(met: Met, asked: int, words: Words) -> str | None:
+    """That the model knows some of so many pictures already; None where it knows none."""
+    count = met.trained_on or met.chosen_by
     if not count:
         return None
-    text = words.trained_on if each.met.trained_on else words.chosen_by
-    return text.format(pictures=pictures(count, words.language), count=f"{each.figures.count:,}")
+    text = words.trained_on if met.trained_on else words.chosen_by
+    return text.format(pictures=pictures(count, words.language), count=f"{asked:,}")
 
 
 def no_claim(scarce: Mapping[str, int], language: Language, *, of_groups: bool = False) -> str:

@@ -1,6 +1,7 @@
 """`lineside predict`, `models`, `architectures`: what the server would have said, in files and tables."""
 
 import csv
+import hashlib
 import json
 import os
 import subprocess
@@ -67,6 +68,24 @@ def test_labelled_folder_gives_predictions_and_a_summary(repository: Path, tmp_p
             reply = httpx.post(f"{url}/predict", content=Path(row["file"]).read_bytes()).json()
             assert reply["class"] == row["class"]
             assert reply["probability"] == pytest.approx(float(row["probability"]), abs=2e-6)
+
+
+def test_figures_of_pictures_that_were_learnt_from_are_told_as_such(tmp_path: Path) -> None:
+    """By their bytes; an accuracy of what is known by heart is not shown."""
+    bundle = write_random_bundle(tmp_path / "models")
+    (bundle.folder / "training").mkdir()
+    (tmp_path / "boar").mkdir()
+    (tmp_path / "boar" / "a.png").write_bytes(picture_file(1, "PNG"))
+    row = f"b.png,boar,train,,{hashlib.sha256(picture_file(1, 'PNG')).hexdigest()},"
+    (bundle.folder / "training" / "split.csv").write_text(f"file,class,side,group,sha256,damage\n{row}\n")
+    arguments = ["predict", str(tmp_path / "boar"), "--models", str(tmp_path / "models")]
+
+    result = run.invoke(app, [*arguments, "--out", str(tmp_path / "out")])
+
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text("utf-8"))
+    assert summary["met_before"] == {"trained_on": 1, "chosen_by": 0, "on_earlier_side": 0}
+    assert "was trained on 1 picture of these 1" in " ".join(result.output.split())
+    assert "called right" in result.output
 
 
 def test_damaged_picture_is_listed_and_the_rest_is_scored(repository: Path, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """`lineside verify`: exit codes, the golden table, labelled folders, JSON."""
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -93,6 +94,32 @@ def test_a_labelled_folder_adds_figures_mistakes_and_damaged_pictures(models: Pa
     for mistake in found["mistakes"]:
         assert Path(mistake["file"]).name in shown.output
         assert mistake["probability"] > mistake["true_probability"]
+
+
+@pytest.mark.parametrize(
+    ("side", "said"),
+    [("train", "was trained on 1 picture of these 2"), ("validation", "1 picture of these 2 stood")],
+)
+def test_pictures_that_the_bundle_knows_already_are_told(side: str, said: str, tmp_path: Path) -> None:
+    """By their bytes; an accuracy is not claimed of those that it was trained on."""
+    bundle = write_random_bundle(tmp_path / "models", golden=GOLDEN)
+    (bundle.folder / "training").mkdir()
+    (tmp_path / "pictures" / "boar").mkdir(parents=True)
+    for number in (1, 2):
+        (tmp_path / "pictures" / "boar" / f"{number}.jpg").write_bytes(picture_file(number))
+    row = f"old name.jpg,boar,{side},,{hashlib.sha256(picture_file(2)).hexdigest()},"
+    (bundle.folder / "training" / "split.csv").write_text(f"file,class,side,group,sha256,damage\n{row}\n")
+    asked = ["line", "--labelled", str(tmp_path / "pictures")]
+
+    _, report = command(tmp_path / "models", *asked)
+    shown = run.invoke(
+        app, ["verify", *asked, "--models", str(tmp_path / "models"), "--device", "cpu"]
+    ).output
+
+    met = report["labelled"]["met_before"]
+    assert (met["trained_on"], met["chosen_by"]) == ((1, 0) if side == "train" else (0, 1))
+    assert said in " ".join(shown.split())
+    assert ("called right" in shown) is (side == "train")
 
 
 @pytest.mark.parametrize(

@@ -4,13 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from app.evaluation.facts import PictureFacts
-from app.evaluation.labelled import LabelledItem
-from app.evaluation.origins import Met, met_before
-
-
-def facts(*digests: str) -> list[PictureFacts]:
-    return [PictureFacts(LabelledItem(Path(each), 0), (None,) * 5, (None,) * 5, each) for each in digests]
+from app.evaluation.origins import Met, met_before, sides_of
 
 
 def split_of(bundle: Path, *rows: str) -> Path:
@@ -25,7 +19,7 @@ def test_copies_are_counted_by_the_worst_side_they_stood_on(tmp_path: Path) -> N
         tmp_path, "a,boar,train,,aa,", "b,boar,validation,,bb,", "c,boar,validation,,aa,", "d,boar,test,,dd,"
     )
 
-    assert met_before(bundle, facts("aa", "bb", "dd", "ee", "aa")) == Met(trained_on=2, chosen_by=1)
+    assert met_before(sides_of(bundle), ("aa", "bb", "dd", "ee", "aa")) == Met(trained_on=2, chosen_by=1)
 
 
 @pytest.mark.parametrize("name", ["nothing", "binary"])
@@ -34,4 +28,4 @@ def test_a_bundle_that_lists_nothing_says_nothing(name: str, tmp_path: Path) -> 
         split_of(tmp_path)
         (tmp_path / "training" / "split.csv").write_bytes(b"\xff\xfe\x00")
 
-    assert met_before(tmp_path, facts("aa")) == Met()
+    assert sides_of(tmp_path) == {}
