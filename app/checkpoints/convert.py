@@ -8,6 +8,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
+import torch
+from torch import Tensor
+
 from app.checkpoints.found import Answers, Found, Note, Preprocessing, Question
 from app.checkpoints.heads import FLATTENING, HeadFound, head_form
 from app.checkpoints.pickled import Thing
@@ -21,18 +24,29 @@ from app.nets.architectures import ARCHITECTURES, get_architecture
 from app.nets.recognition import fitting_architectures
 
 COUNTER: Final = "num_batches_tracked"
+LUMA: Final = (0.299, 0.587, 0.114)
+"""What Pillow's convert("L") and torchvision's Grayscale weigh red, green and blue by (ITU-R BT.601)."""
+MAX_CHANNELS: Final = 4
+"""Of a picture; a tensor of four dimensions with no more outputs is a mean or a deviation."""
+GREY: Final = Note(
+    "folded",
+    "one channel into three, as 0.299 R + 0.587 G + 0.114 B: exact for grey pictures, within half a level of 255 for "
+    "coloured ones",
+)
 
 
 def converted(
     raw: Raw, file_format: str, answers: Answers, *, preprocessing: Preprocessing | None = None
 ) -> Found:
     """Raises WeightsRefused where no architecture or head computes what the file's network did."""
+    raw, spread = _of_three_channels(raw)
     parts = named(raw.tensors, answers)
+    is_grey = any(tensor is spread for tensor in parts.trunk.values())
     _check_take(raw, answers)
     raw = _seen(raw, parts)
     names = _fitting(parts, answers)
     questions = [*raw.questions, *parts.questions]
-    notes = [*raw.notes, *parts.notes]
+    notes = [*raw.notes, *parts.notes, *((GREY,) if is_grey else ())]
     head: HeadFound | None = None
     if not questions:
         if not names:
@@ -81,10 +95,24 @@ def converted(
         preprocessing=preprocessing,
         normalisation=parts.normalisation,
         transforms_input=transforms_input is True,
+        is_grey=is_grey,
         details=raw.details,
         notes=tuple(notes),
         questions=tuple(questions),
     )
+
+
+def _of_three_channels(raw: Raw) -> tuple[Raw, Tensor | None]:
+    """A first convolution over one grey channel as the same over three, and its tensor; others are left as they are.
+
+    Only the first one: depthwise convolutions further down take one channel each, too.
+    """
+    kernels = ((name, t) for name, t in raw.tensors.items() if t.ndim == 4 and t.shape[0] > MAX_CHANNELS)
+    name, kernel = next(kernels, ("", None))
+    if kernel is None or kernel.shape[1] != 1:
+        return raw, None
+    spread = kernel.float() * torch.tensor(LUMA).reshape(1, 3, 1, 1)
+    return replace(raw, tensors={**raw.tensors, name: spread}), spread
 
 
 def _seen(raw: Raw, parts: Named) -> Raw:
@@ -154,9 +182,8 @@ def _no_architecture(parts: Named) -> str:
     ]
     layers = f"; layer1 to layer4 have {', '.join(map(str, blocks))} blocks" if any(blocks) else ""
     channels = next((tensor.shape[1] for tensor in parts.trunk.values() if tensor.ndim == 4), 3)
-    # Grey, two pictures, RGB with an alpha or infrared; more are of a layer further down.
-    counted = "one channel" if channels == 1 else f"{channels} channels"
-    stem = f"; its pictures have {counted}, served are those of three" if channels in {1, 2, 4} else ""
+    # Two pictures, RGB with an alpha or infrared; more are of a layer further down.
+    stem = f"; its pictures have {channels} channels, served are those of three" if channels in {2, 4} else ""
     return (
         f"no known architecture has exactly these tensors (they begin with {', '.join(shapes)}{layers}{stem}); "
         "`lineside architectures` lists the known ones"

@@ -42,6 +42,8 @@ class Answers:
     """Module that follows the trunk's average pooling."""
     activation: Literal["relu", "none"] | None = None
     """What stands between the head's linear layers."""
+    activation_at: tuple[tuple[int, ...], ...] | None = None
+    """Or at which positions of the head ReLU stands, and nowhere else: (3,), (1, 2) in a Sequential inside."""
     pooling: Literal["max-average", "average-max"] | None = None
     """Where two poolings stand side by side before the head: in which order."""
     transform_input: bool | None = None
@@ -65,6 +67,7 @@ OPTIONS: Final[Mapping[str, str]] = {
     "take": "--take",
     "head": "--head",
     "activation": "--head-activation",
+    "activation_at": "--head-activation",
     "pooling": "--head-pooling",
     "transform_input": "--transform-input",
 }
@@ -104,6 +107,8 @@ class Found:
     transforms_input: bool = False
     """The network's forward pass undoes ImageNet's normalisation and maps to -1..1 (torchvision's
     `transform_input`)."""
+    is_grey: bool = False
+    """It took one channel: the normalisation of all three must be one."""
     choices: Mapping[str, Preprocessing] = field(default_factory=dict)
     """Where the file names several: what `--preprocess` may be."""
     details: Mapping[str, str] = field(default_factory=dict)

@@ -220,6 +220,9 @@ def _check_gaps(layers: Sequence[_Layer], answers: Answers) -> None:
     Raises:
         WeightsRefused: so, or a gap behind a batch normalisation that comes first.
     """
+    if answers.activation_at is not None:
+        _check_positions(layers, answers.activation_at)
+        return
     gaps, allowed = 0, 0
     for before, after in pairwise(layers):
         if not before.is_norm:
@@ -237,7 +240,19 @@ def _check_gaps(layers: Sequence[_Layer], answers: Answers) -> None:
         if gaps > allowed:
             raise WeightsRefused(
                 f"its head has batch normalisation with gaps beside it, one at {gap}; in which of them ReLU stands a "
-                "file of weights does not say: save the whole model, torch.save(model, ...)"
+                f"file of weights does not say: --head-activation {gap} where it stands there alone (several with commas "
+                "between), or save the whole model, torch.save(model, ...)"
+            )
+
+
+def _check_positions(layers: Sequence[_Layer], named: Sequence[Position]) -> None:
+    """Raises WeightsRefused where a position that was named is not free between two layers."""
+    taken = [layer.position for layer in layers]
+    for position in named:
+        if position in taken or not taken[0] < position < taken[-1]:
+            raise WeightsRefused(
+                f"--head-activation {_dotted(position)}: no free position between its layers, which stand at "
+                f"{', '.join(map(_dotted, taken))}"
             )
 
 
@@ -258,6 +273,9 @@ def _is_active(
         return False
     if knows_order:
         return not before.is_norm  # behind a normalisation it is the dropout
+    if answers.activation_at is not None:
+        answers.use("activation_at")
+        return any(before.position < position < after.position for position in answers.activation_at)
     if answers.activation is not None:
         answers.use("activation")
         return answers.activation == "relu"

@@ -144,7 +144,7 @@ def _own(
     tensors: Mapping[str, Tensor], architecture: Architecture, answers: Answers, modules: Modules | None
 ) -> HeadFound | None:
     """The architecture's own last layers, where shapes and modules are theirs and the owner says nothing else."""
-    if architecture.own_head is None or answers.activation is not None:
+    if architecture.own_head is None or (answers.activation, answers.activation_at) != (None, None):
         return None
     root = architecture.place.root
     state = {f"{root}.{name}" if name else root: tensor for name, tensor in tensors.items()}

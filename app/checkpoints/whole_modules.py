@@ -62,7 +62,10 @@ def same_modules(modules: Mapping[str, Thing], parts: Named, name: str, head: He
             continue
         if SAME.get(found.made_by.name, found.made_by.name) != type(module).__name__:
             raise WeightsRefused(f"its {own} is a {found.made_by.name}, {name} has a {type(module).__name__}")
-        _same_attributes(own, module, found.state if isinstance(found.state, dict) else {}, name)
+        state = found.state if isinstance(found.state, dict) else {}
+        if getattr(module, "in_channels", 0) == 3 and state.get("in_channels") == 1:
+            state = {**state, "in_channels": 3}  # whose tensor fits, since `convert` spread it
+        _same_attributes(own, module, state, name)
         compared += 1
     _no_others_inside(modules, trunk, parts, name)
     _in_order(modules, trunk, parts, architecture, head.outputs if head else None)

@@ -61,11 +61,19 @@ class Options:
 
     def answers(self) -> Answers:
         """What concerns the inside of the file; raises InvalidRequest."""
+        activation_at = None
         match self.head_activation:
             case None | "relu" | "none" as activation:
                 pass
+            case positions if re.fullmatch(
+                r"\d{1,4}(\.\d{1,4}){0,7}(,\d{1,4}(\.\d{1,4}){0,7}){0,15}", positions, re.ASCII
+            ):
+                activation = None
+                activation_at = tuple(tuple(map(int, at.split("."))) for at in positions.split(","))
             case other:
-                raise InvalidRequest(f"--head-activation {other}: relu or none")
+                raise InvalidRequest(
+                    f"--head-activation {other}: relu, none, or the positions in the head at which ReLU stands, such as 3,6"
+                )
         match self.head_pooling:
             case None | "max-average" | "average-max" as pooling:
                 pass
@@ -74,7 +82,9 @@ class Options:
         if self.transform_input not in {None, "on", "off"}:
             raise InvalidRequest(f"--transform-input {self.transform_input}: on or off")
         transform_input = None if self.transform_input is None else self.transform_input == "on"
-        return Answers(self.take, self.head, activation, pooling, transform_input, self.architecture)
+        return Answers(
+            self.take, self.head, activation, activation_at, pooling, transform_input, self.architecture
+        )
 
     def class_names(self) -> tuple[str, ...] | None:
         """None where neither option was given; raises InvalidRequest."""

@@ -103,7 +103,12 @@ def _settle(found: Found, options: Options) -> _Settled:
     if classes is None:
         count = found.class_count or "all"
         about = f"the names of its {count} classes, in the order of the outputs"
-        questions.append(Question(about, "--classes a,b,c or --classes-from TRAINING_FOLDER (or a file: class_to_idx.json, classes.txt)"))
+        questions.append(
+            Question(
+                about,
+                "--classes a,b,c or --classes-from TRAINING_FOLDER (or a file: class_to_idx.json, classes.txt)",
+            )
+        )
     preprocessing = options.preprocessing(found.choices) or found.preprocessing
     own_normalisation = found.normalisation
     if (
@@ -119,6 +124,8 @@ def _settle(found: Found, options: Options) -> _Settled:
         questions.append(_preprocess_question(found))
     elif found.preprocessing is not None and preprocessing is not found.preprocessing:
         notes.append(Note("settled", f"{preprocessing.source} stands in for {found.preprocessing.source}"))
+    if preprocessing is not None and found.is_grey:
+        _check_grey(preprocessing)
     if preprocessing is not None and found.transforms_input:
         preprocessing = replace(preprocessing, normalisation=_transformed(preprocessing.normalisation))
         notes.append(
@@ -147,6 +154,17 @@ def _settle(found: Found, options: Options) -> _Settled:
             )
         )
     return _Settled(manifest, preprocessing, classes, (), tuple(notes))
+
+
+def _check_grey(preprocessing: Preprocessing) -> None:
+    """Raises InvalidRequest where the three channels would not be the one that the network took."""
+    normalisation = preprocessing.normalisation
+    is_one = len(set(normalisation.mean)) == 1 and len(set(normalisation.std)) == 1
+    if not is_one or normalisation.channels != "RGB":
+        raise InvalidRequest(
+            f"the network takes one grey channel; {preprocessing.source} says {normalisation_words(normalisation)}: write the "
+            "channel's own mean and std three times each, in a file that --preprocess names"
+        )
 
 
 def _shown(size: Size) -> str:

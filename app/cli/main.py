@@ -143,7 +143,8 @@ def import_(
     architecture: Annotated[str | None, typer.Option(help="Where several fit")] = None,
     classes: Annotated[str | None, typer.Option(help="a,b,c in the order of the outputs")] = None,
     classes_from: Annotated[
-        Path | None, typer.Option(
+        Path | None,
+        typer.Option(
             help="A training folder: its subfolders, sorted as ImageFolder does; or a file: class_to_idx or names as JSON, "
             "or one name a line"
         ),
@@ -157,7 +158,10 @@ def import_(
     take: Annotated[str | None, typer.Option(help="Which of several networks in the file")] = None,
     head: Annotated[str | None, typer.Option(help="Which module follows the pooling")] = None,
     head_activation: Annotated[
-        str | None, typer.Option(help="relu or none: what stands between the head's linear layers")
+        str | None,
+        typer.Option(
+            help="relu or none: what stands between the head's linear layers; or at which positions ReLU stands, such as 3,6"
+        ),
     ] = None,
     head_pooling: Annotated[
         str | None, typer.Option(help="max-average or average-max: two poolings before the head")

@@ -82,12 +82,39 @@ def test_named_layers_beside_a_normalisation_without_weights_have_no_known_order
     assert "layers with names of their own (fc1, bn1, fc2)" in refusal(path, tmp_path / "line")
 
 
-def test_a_network_of_grey_pictures_is_called_so(path: Path, tmp_path: Path) -> None:
+def test_positions_of_relu_are_an_answer_where_normalisation_leaves_several_gaps(
+    path: Path, tmp_path: Path
+) -> None:
+    """It was told to save the whole module, and a timm network's whole module to save its weights."""
     model = plain()
-    model.conv1 = nn.Conv2d(1, 64, 7, stride=2, padding=3, bias=False)
+    model.fc = nn.Sequential(
+        nn.BatchNorm1d(512), nn.Dropout(), nn.Linear(512, 8), nn.ReLU(), nn.Linear(8, 3)
+    ).eval()
     torch.save(model.state_dict(), path)
 
-    assert "its pictures have one channel" in refusal(path, tmp_path / "line")
+    assert "--head-activation 1" in refusal(path, tmp_path / "line")
+    assert "which stand at 0, 2, 4" in refusal(path, tmp_path / "line", head_activation="2")
+    check_logits(path, model, head_activation="3")
+
+
+@pytest.mark.parametrize("is_whole", [True, False])
+def test_a_network_of_one_grey_channel_predicts_as_it_does_itself(
+    is_whole: bool, path: Path, tmp_path: Path
+) -> None:
+    """Of grey pictures, whose three channels are one."""
+    model = plain()
+    model.conv1 = nn.Conv2d(1, 64, 7, stride=2, padding=3, bias=False)
+    torch.save(model if is_whole else model.state_dict(), path)
+    grey = torch.rand(2, 1, 64, 64, generator=torch.Generator().manual_seed(1))
+
+    found = read_checkpoint(path)
+
+    served = plain()
+    served.load_state_dict(dict(found.tensors), strict=False)
+    with torch.no_grad():
+        assert torch.allclose(served(grey.expand(2, 3, 64, 64)), model(grey), atol=1e-5)
+    assert found.is_grey
+    assert "one grey channel" in refusal(path, tmp_path / "line")  # --preprocess imagenet has three means
 
 
 class AverageThenMaximum(nn.Module):

@@ -116,7 +116,7 @@ def test_a_scripts_own_list_of_classes_is_its_order(text: str, tmp_path: Path) -
 def test_a_file_that_lists_no_classes_is_refused_by_name(data: bytes, tmp_path: Path) -> None:
     (tmp_path / "classes.json").write_bytes(data)
 
-    with pytest.raises(InvalidRequest, match="--classes-from classes.json"):
+    with pytest.raises(InvalidRequest, match=r"--classes-from classes\.json"):
         Options(tmp_path / "best.pth", classes_from=tmp_path / "classes.json").class_names()
 
 
