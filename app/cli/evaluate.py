@@ -9,21 +9,32 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Table
 
 from app.bundles.repository import Bundle, open_bundle
 from app.cli.bundle_argument import bundle_folder
-from app.cli.summary import figures_tables
+from app.cli.summary import MAX_CLASS_ROWS, figures_tables, table_of
 from app.errors import InvalidRequest
 from app.evaluation.audit import Audit, audit_folder
-from app.evaluation.evaluate import Options, Tell, check_damage, check_groups, evaluate, history_path
+from app.evaluation.evaluate import (
+    Options,
+    Tell,
+    check_damage,
+    check_groups,
+    evaluate,
+    history_path,
+    shares_of,
+)
 from app.evaluation.evaluated import LEAST_PER_CLASS, Evaluated, Evaluation, compare
 from app.evaluation.groups import grouping
 from app.evaluation.history import EpochRow, read_history
 from app.evaluation.labelled import LabelledFolder, read_labelled
 from app.evaluation.predictions import Failure, Limits
+from app.evaluation.prevalence import OnTheLine
 from app.evaluation.records import as_text, evaluation_json, predictions_csv
 from app.evaluation.report_folder import check_folder, write_folder
 from app.reports.audit_section import warnings
@@ -31,6 +42,7 @@ from app.reports.audit_words import Language
 from app.reports.evaluation_page import evaluation_page
 from app.reports.evaluation_sentences import met_sentence, verdict
 from app.reports.evaluation_words import words_of
+from app.reports.numbers import between, percent
 from app.settings import Settings
 from app.wiring import Machine, Proved, prove
 from app.wiring.machine import available_cores
@@ -48,6 +60,7 @@ class EvaluateOptions:
     mistakes: int
     painted: int
     group_by: str = "none"
+    prevalence: tuple[str, ...] = ()
 
 
 def run_evaluate(settings: Settings, given: EvaluateOptions) -> None:
@@ -85,6 +98,8 @@ def evaluated_folder(settings: Settings, given: EvaluateOptions) -> Evaluation:
             "the two bundles do not know the same classes, so they cannot be compared picture by picture; "
             "evaluate each alone"
         )
+    for bundle, pictures in zip(bundles, labelled, strict=True):
+        shares_of(bundle, given.prevalence, pictures.items)
     options = Options(
         Limits(settings.max_body_bytes, settings.max_image_pixels),
         tuple(settings.batch_sizes),
@@ -93,6 +108,7 @@ def evaluated_folder(settings: Settings, given: EvaluateOptions) -> Evaluation:
         given.mistakes,
         grouping(given.group_by),
         given.painted,
+        given.prevalence,
     )
     subjects, audits, failures = [], [], dict[Path, Failure]()
     with telling() as tell:
@@ -183,6 +199,21 @@ def _with_names(subjects: Sequence[Evaluated]) -> tuple[Evaluated, ...]:
     )
 
 
+def _line_table(line: OnTheLine, classes: Sequence[str]) -> Table:
+    """What it does where the classes come as often as --prevalence says."""
+    table = table_of("on the line", ">comes", ">precision there", ">95 %")
+    for at in np.argsort(-line.shares, kind="stable")[:MAX_CLASS_ROWS].tolist():
+        low, high = (percent(end, "en") for end in line.precision_intervals[at])
+        precision = "-" if np.isnan(line.precision[at]) else percent(float(line.precision[at]), "en")
+        table.add_row(
+            escape(classes[at]),
+            percent(float(line.shares[at]), "en", digits=2),
+            precision,
+            between(low, high, "en"),
+        )
+    return table
+
+
 def _history(bundle: Path) -> tuple[EpochRow, ...]:
     try:
         return read_history(history_path(bundle).read_text("utf-8"))
@@ -212,6 +243,8 @@ def _print(evaluation: Evaluation, given: EvaluateOptions, seconds: float) -> No
         console.print(
             figures_tables(each.figures, claims=each.claims_accuracy, interval=each.accuracy_interval)
         )
+        if each.on_the_line is not None:
+            console.print(_line_table(each.on_the_line, each.classes))
         if each.scarce:
             names = ", ".join(f"{name} {count}" for name, count in each.scarce.items())
             console.print(

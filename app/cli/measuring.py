@@ -37,6 +37,12 @@ def evaluate(
         int, typer.Option(help="Pictures in which ink and backdrop are painted over; 0: none", min=0)
     ] = 100,
     group_by: GroupBy = "none",
+    prevalence: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="CLASS=SHARE for each class: how often it comes on the line, as shares, per cent or counts; adds the precision there"
+        ),
+    ] = None,
     models: Repository = None,
     device: Device = None,
 ) -> None:
@@ -54,7 +60,17 @@ def evaluate(
     *bundles, folder = arguments
     run_evaluate(
         settings,
-        EvaluateOptions(bundles, Path(folder), out, language, max_damaged, mistakes, painted, group_by),
+        EvaluateOptions(
+            bundles,
+            Path(folder),
+            out,
+            language,
+            max_damaged,
+            mistakes,
+            painted,
+            group_by,
+            tuple(prevalence or ()),
+        ),
     )
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from app.bundles.problems import listed
 from app.bundles.repository import Bundle
 from app.domain import Target
 from app.engines.base import Engine
@@ -23,8 +24,10 @@ from app.evaluation.facts import PictureFacts
 from app.evaluation.gallery import gallery
 from app.evaluation.groups import GroupOf
 from app.evaluation.labelled import LabelledItem, spread
+from app.evaluation.metrics import Floats
 from app.evaluation.origins import met_before, sides_of
 from app.evaluation.predictions import Failure, Limits, Prepared, evidence_place, predict_items
+from app.evaluation.prevalence import read_shares
 from app.evaluation.robustness import PaintedOver, paint_over
 from app.explain.maps import evidence_map, field_of_view
 from app.explain.summary import Summary
@@ -46,6 +49,8 @@ class Options:
     """Pictures that are right or wrong together, such as the views of one animal; None: each by itself."""
     painted: int = 100
     """Pictures that are painted over for the audit; 0: none."""
+    prevalence: tuple[str, ...] = ()
+    """CLASS=SHARE: how often each class comes on the line; nothing: not said."""
 
 
 def check_damage(failures: Sequence[Failure], count: int, max_damaged: float) -> None:
@@ -65,6 +70,22 @@ def check_groups(group_of: GroupOf | None, facts: Sequence[PictureFacts]) -> Non
         raise InvalidRequest(
             "--group-by: no picture of the folder says a group; try it on a name below the folder"
         )
+
+
+def shares_of(bundle: Bundle, prevalence: Sequence[str], items: Sequence[LabelledItem]) -> Floats | None:
+    """(K,): how often each class comes; raises InvalidRequest where the folder does not show one that does."""
+    shares = read_shares(prevalence, bundle.classes, bundle.manifest.display)
+    if shares is not None:
+        shown = np.bincount([item.class_index for item in items], minlength=len(shares)) > 0
+        if unseen := [
+            name
+            for name, share, is_shown in zip(bundle.classes, shares, shown, strict=True)
+            if share and not is_shown
+        ]:
+            raise InvalidRequest(
+                f"--prevalence: {listed(unseen)} comes on the line, and no picture of the folder shows what the model calls it"
+            )
+    return shares
 
 
 def evaluate(
@@ -91,8 +112,9 @@ def evaluate(
         warnings: of the proof.
 
     Raises:
-        InvalidRequest: more pictures than allowed cannot be read.
+        InvalidRequest: more pictures than allowed cannot be read, or `prevalence` is not theirs.
     """
+    shares = shares_of(bundle, options.prevalence, items)
     threads = options.threads or os.cpu_count() or 1
     manifest, geometry = bundle.manifest, bundle.geometry
     name = f"{bundle.name}/{bundle.version}"
@@ -157,6 +179,7 @@ def evaluate(
         ),
         met=met_before(sides_of(bundle.folder), (each.digest for each in facts)),
         groups=None if options.group_of is None else _groups(predictions.items, facts),
+        shares=shares,
     )
     return evaluated, replace(
         audit,

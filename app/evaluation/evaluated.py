@@ -27,6 +27,8 @@ from app.evaluation.history import EpochRow
 from app.evaluation.metrics import Figures, Floats, Indices, wilson_interval
 from app.evaluation.origins import Met
 from app.evaluation.predictions import Failure, Predictions
+from app.evaluation.prevalence import OnTheLine, on_the_line
+from app.evaluation.ranking import Area, roc_auc
 from app.evaluation.resampling import Intervals, group_numbers, intervals_of
 from app.evaluation.significance import McNemar, mcnemar, sign_flip
 
@@ -84,6 +86,8 @@ class Evaluated:
     mistakes: tuple[Mistake, ...] = ()
     groups: tuple[str, ...] | None = None
     """(N,): pictures of one name are right or wrong together; None: each is independent."""
+    shares: Floats | None = None
+    """(K,): how often each class comes on the line, where somebody said so."""
     met: Met = field(default_factory=Met)
     """Of these pictures, what the model knows already."""
 
@@ -130,6 +134,20 @@ class Evaluated:
             return self.drawn.recalls
         hits, support = np.diag(self.figures.confusion), self.figures.support
         return tuple(wilson_interval(int(h), int(n)) for h, n in zip(hits, support, strict=True))
+
+    @cached_property
+    def areas(self) -> tuple[Area, ...]:
+        """Of each class, under its ROC curve."""
+        predictions = self.predictions
+        return roc_auc(predictions.logits, predictions.true, self.temperature, self._group_numbers)
+
+    @cached_property
+    def on_the_line(self) -> OnTheLine | None:
+        """Where the classes come as often as was said."""
+        if self.shares is None:
+            return None
+        predictions = self.predictions
+        return on_the_line(predictions.true, predictions.predicted, self.shares, self._group_numbers)
 
     @cached_property
     def answered(self) -> tuple[Answered, ...]:

@@ -53,7 +53,7 @@ def read_labelled(
         raise InvalidRequest(
             f"{folder} is not a folder; it is the one above the class folders {listed(classes)}"
         )
-    indices = _names(classes, display or {})
+    indices = class_indices(classes, display or {})
     entries = sorted(entry for entry in folder.iterdir() if not is_hidden(entry.name))
     rooms = [entry for entry in entries if entry.is_dir()]
     _check_names(rooms)
@@ -119,7 +119,7 @@ def spread_by(items: Sequence[ItemT], count: int, group: Callable[[ItemT], int])
     return tuple(row[position] for position in range(longest) for row in rows if position < len(row))
 
 
-def _names(classes: Sequence[str], display: Mapping[str, Mapping[str, str]]) -> dict[str, int]:
+def class_indices(classes: Sequence[str], display: Mapping[str, Mapping[str, str]]) -> dict[str, int]:
     """Folder name -> class index; a class's own name wins over another's label."""
     meant: dict[str, set[int]] = {}
     for labels in display.values():

@@ -99,7 +99,7 @@ def confusion_matrix(true: Indices, predicted: Indices, class_count: int) -> Cou
     return cells.reshape(class_count, class_count).astype(np.int64)
 
 
-def wilson_interval(hits: float, count: int) -> tuple[float, float]:
+def wilson_interval(hits: float, count: float) -> tuple[float, float]:
     """The 95 % confidence interval of a share; honest also for 15 of 15, where the normal one has no width.
 
     Source: Wilson 1927; Brown, Cai and DasGupta 2001, section 3.1.1.

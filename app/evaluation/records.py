@@ -19,6 +19,7 @@ from app.evaluation.evaluated import LEAST_PER_CLASS, Evaluated, Evaluation
 from app.evaluation.gallery import surest_mistakes
 from app.evaluation.metrics import Figures, wilson_interval
 from app.evaluation.predictions import Failure
+from app.evaluation.prevalence import OnTheLine
 
 
 def figures_json(figures: Figures) -> dict[str, Any]:
@@ -170,6 +171,9 @@ def _subject_json(each: Evaluated, folder: Path) -> dict[str, Any]:
         "balanced_accuracy": known(each.figures.balanced_accuracy),
         "balanced_accuracy_95": [known(end) for end in each.drawn.balanced_accuracy],
         "recall_95": [list(interval) for interval in each.recall_intervals],
+        "roc_auc": [known(area.value) for area in each.areas],
+        "roc_auc_95": [list(area.interval) for area in each.areas],
+        "on_the_line": None if each.on_the_line is None else _line_json(each.on_the_line),
         "temperature": each.temperature,
         "calibration_error": each.raw_error,
         "calibration_error_after_scaling": each.scaled_error,
@@ -185,6 +189,16 @@ def _subject_json(each: Evaluated, folder: Path) -> dict[str, Any]:
             }
             for at in surest_mistakes(each.predictions, each.temperature, each.figures.count)
         ],
+    }
+
+
+def _line_json(line: OnTheLine) -> dict[str, Any]:
+    return {
+        "prevalence": line.shares.tolist(),
+        "accuracy": line.accuracy,
+        "accuracy_95": list(line.accuracy_interval),
+        "precision": [known(value) for value in line.precision.tolist()],
+        "precision_95": [list(interval) for interval in line.precision_intervals],
     }
 
 

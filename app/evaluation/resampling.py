@@ -74,7 +74,7 @@ def intervals_of(
     rows, columns = np.divmod(cells, class_count)
     is_hit = rows == columns
     sizes = np.bincount(cell_of).astype(np.float64)
-    added = _group_of_a_picture(true, groups, class_count)
+    added = group_of_a_picture(true, groups, class_count)
     random = np.random.default_rng(seed)
 
     def macro(drawn: Floats, hits_added: Floats, wrong_added: Floats) -> tuple[Floats, float]:
@@ -103,17 +103,17 @@ def intervals_of(
     none = np.zeros(class_count)
     seen, score = macro(sizes, none, none)
     return Intervals(
-        _around(
+        around(
             float(support @ np.nan_to_num(seen)) / support.sum(),
             np.nan_to_num(means) @ support / support.sum(),
         ),
-        tuple(_around(float(seen[k]), recalls[:, k]) for k in range(class_count)),
-        _around(float(seen[shown].mean()), means[:, shown].mean(axis=1)),
-        _around(score, scores),
+        tuple(around(float(seen[k]), recalls[:, k]) for k in range(class_count)),
+        around(float(seen[shown].mean()), means[:, shown].mean(axis=1)),
+        around(score, scores),
     )
 
 
-def _group_of_a_picture(true: Indices, groups: Indices | None, class_count: int) -> Floats:
+def group_of_a_picture(true: Indices, groups: Indices | None, class_count: int) -> Floats:
     """(K,): pictures in the group of a picture, on average, 0 for a class without: what is added is a group, too.
 
     Not of a group: where some are twenty times as large as others, the large ones decide, and these are few.
@@ -126,7 +126,7 @@ def _group_of_a_picture(true: Indices, groups: Indices | None, class_count: int)
     return np.asarray(squares / np.maximum(support, 1))
 
 
-def _around(seen: float, drawn: Floats) -> Interval:
+def around(seen: float, drawn: Floats) -> Interval:
     """The middle 95 %, with what was seen inside, as Brown, Cai and DasGupta do for none and all right."""
     if np.isnan(seen):
         return NOTHING_KNOWN

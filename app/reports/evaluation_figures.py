@@ -8,7 +8,9 @@ from typing import Final
 import numpy as np
 
 from app.evaluation.evaluated import Evaluated
+from app.evaluation.ranking import Area
 from app.explain.rounding import figure
+from app.explain.sentence import Language
 from app.reports.evaluation_charts import interval_bar, reliability_diagram, shade
 from app.reports.evaluation_words import Words
 from app.reports.html import Child, element, isolated, table
@@ -43,6 +45,7 @@ def per_class(each: Evaluated, words: Words) -> list[Child]:
                 between(percent(low, language), percent(high, language), language) if is_shown else "-",
                 "-" if np.isnan(figures.precision[at]) else percent(float(figures.precision[at]), language),
                 "-" if np.isnan(figures.f1[at]) else figure(float(figures.f1[at])),
+                _area(each.areas[at], words),
             ]
         )
     head = [
@@ -53,8 +56,46 @@ def per_class(each: Evaluated, words: Words) -> list[Child]:
         percent(0.95, language, digits=0),
         words.precision,
         "F1",
+        words.roc_auc,
     ]
     return [note, table(head, rows)]
+
+
+def _area(area: Area, words: Words) -> str:
+    if np.isnan(area.value):
+        return "-"
+    low, high = area.interval
+    return f"{figure(area.value)} ({between(figure(low), figure(high), words.language)})"
+
+
+def _ends(interval: tuple[float, float], language: Language) -> str:
+    low, high = interval
+    return between(percent(low, language), percent(high, language), language)
+
+
+def on_the_line(each: Evaluated, words: Words) -> list[Child]:
+    """Accuracy and precisions where the classes come as often as somebody said; of many classes the most frequent."""
+    line, language = each.on_the_line, words.language
+    if line is None:
+        return []
+    labels = each.labels_in(language)
+    rows: list[list[Child]] = [
+        [
+            labels[at],
+            percent(float(line.shares[at]), language, digits=2),
+            "-" if np.isnan(line.precision[at]) else percent(float(line.precision[at]), language),
+            _ends(line.precision_intervals[at], language),
+        ]
+        for at in np.argsort(-line.shares, kind="stable")[:MAX_CLASS_ROWS].tolist()
+    ]
+    said = words.accuracy_there.format(
+        accuracy=percent(line.accuracy, language),
+        interval=words.interval.format(_ends(line.accuracy_interval, language)),
+    )
+    return [
+        element("p", said) if each.claims_accuracy else None,
+        table([words.class_, words.comes, words.precision_there, percent(0.95, language, digits=0)], rows),
+    ]
 
 
 def confusion(each: Evaluated, words: Words) -> list[Child]:

@@ -14,7 +14,7 @@ from app.explain.rounding import figure
 from app.reports.audit_section import audit_section, warnings
 from app.reports.audit_words import Language
 from app.reports.evaluation_charts import BLUE, ORANGE, curves
-from app.reports.evaluation_figures import abstention, confusion, per_class, reliability
+from app.reports.evaluation_figures import abstention, confusion, on_the_line, per_class, reliability
 from app.reports.evaluation_sentences import met_sentence, no_claim, verdict
 from app.reports.evaluation_words import Words, words_of
 from app.reports.html import Child, element, in_its_language, page
@@ -47,6 +47,9 @@ def evaluation_page(evaluation: Evaluation, language: Language) -> bytes:
         said = verdict(evaluation.comparison, subjects[0].name, subjects[1].name, language)
         body += [element("h2", words.comparison), element("p", element("b", said))]
     body += [element("h2", words.per_class), _side_by_side(subjects, words, per_class)]
+    if any(each.shares is not None for each in subjects):
+        body += [element("h2", words.on_the_line), element("p", words.on_the_line_note, class_="small")]
+        body.append(_side_by_side(subjects, words, on_the_line))
     body += [element("h2", words.confusion), element("p", words.confusion_note, class_="small")]
     body.append(_side_by_side(subjects, words, confusion))
     body += [element("h2", words.reliability), element("p", words.reliability_note, class_="small")]

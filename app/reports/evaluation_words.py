@@ -41,7 +41,14 @@ class Words:
     support: str
     recall: str
     precision: str
+    roc_auc: str
     weakest: str
+    on_the_line: str
+    on_the_line_note: str
+    comes: str
+    precision_there: str
+    accuracy_there: str
+    """{accuracy}, {interval}."""
     confusion: str
     confusion_note: str
     frequent: str
@@ -131,7 +138,14 @@ ENGLISH: Final = Words(
     support="pictures",
     recall="recall",
     precision="precision",
+    roc_auc="ROC AUC",
     weakest="The {} classes of lowest recall.",
+    on_the_line="On the line",
+    on_the_line_note="Of what the model calls so, the share that is, where the classes come as often as --prevalence says. The "
+    "folder's own precision is that of its own mixture.",
+    comes="comes",
+    precision_there="precision there",
+    accuracy_there="Accuracy there: {accuracy} ({interval}).",
     confusion="Confusion matrix",
     confusion_note="Rows are the true classes, columns what the model said.",
     frequent="most frequent confusions",
@@ -225,7 +239,14 @@ KOREAN: Final = Words(
     support="사진",
     recall="재현율",
     precision="정밀도",
+    roc_auc="ROC AUC",
     weakest="재현율이 가장 낮은 클래스 {}개.",
+    on_the_line="실제 라인에서",
+    on_the_line_note="클래스가 --prevalence로 적은 비율대로 나올 때, 그렇게 판정한 것 가운데 실제로 그런 비율입니다. 위 표의 정밀도는 이 "
+    "폴더의 구성에서만 맞습니다.",
+    comes="나오는 비율",
+    precision_there="라인에서의 정밀도",
+    accuracy_there="라인에서의 정확도: {accuracy} ({interval}).",
     confusion="혼동 행렬",
     confusion_note="행은 실제 클래스, 열은 모델의 판정입니다.",
     frequent="가장 잦은 혼동",

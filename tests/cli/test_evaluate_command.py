@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 from click.testing import Result
 from support.bundles import CLASSES, write_random_bundle
@@ -49,6 +50,9 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+PREVALENCE = ("--prevalence", "boar=90", "--prevalence", "castrate=10", "--prevalence", "female=0")
+
+
 def command(models: Path, *words: object) -> Result:
     arguments = ["evaluate", *map(str, words), "--models", str(models), "--device", "cpu", "--painted", "4"]
     return CliRunner().invoke(app, arguments)
@@ -57,8 +61,9 @@ def command(models: Path, *words: object) -> Result:
 @pytest.fixture(scope="module")
 def one(models: Path, pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("one") / "out"
-    result = command(models, "line", pictures, "--out", out, "--mistakes", 3)
+    result = command(models, "line", pictures, "--out", out, "--mistakes", 3, *PREVALENCE)
     assert result.exit_code == 0, result.output
+    assert "precision there" in result.output
     assert "no accuracy is claimed: fewer than 30 pictures" in result.output
     assert "accuracy 0." not in result.output
     return out
@@ -108,6 +113,17 @@ def test_the_figures_follow_from_the_table(one: Path) -> None:
     assert len(model["mistakes"]) == 24 - hits
     [everything, *_, half] = model["error_against_coverage"]
     assert (everything["pictures"], everything["wrong"], half["pictures"]) == (24, 24 - hits, 12)
+    assert model["on_the_line"]["prevalence"] == pytest.approx([0.1, 0.9, 0.0])
+    counts = np.array(model["confusion"])
+    weighed = counts / counts.sum(axis=1, keepdims=True) * np.array([[0.1], [0.9], [0.0]])
+    assert model["on_the_line"]["accuracy"] == pytest.approx(np.trace(weighed))
+    for name, area in zip(CLASSES, model["roc_auc"], strict=True):
+        its, others = (
+            [float(row[f"probability_{name}"]) for row in found if (row["true"] == name) is is_it]
+            for is_it in (True, False)
+        )
+        pairs = [(a > b) + (a == b) / 2 for a in its for b in others]
+        assert area == pytest.approx(sum(pairs) / len(pairs), abs=0.02)
     recalls = [value for value in model["recall"] if value is not None]
     assert model["balanced_accuracy"] == pytest.approx(sum(recalls) / len(recalls))
 
@@ -129,6 +145,7 @@ def test_the_page_needs_nothing_and_escapes_names(one: Path) -> None:
     assert "http" not in page.replace("http-equiv", "")
     assert "<script" not in page
     assert page.count('class="mistake"') == 3
+    assert "On the line" in page
     assert page.count("data:image/jpeg;base64,") == 9
 
 
