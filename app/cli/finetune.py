@@ -151,7 +151,7 @@ class Screen(Watcher):
         """A line for each epoch."""
         self.say(
             f"epoch {epoch.number}: loss {epoch.training_loss:.4f}, validation loss {epoch.validation_loss:.4f}, "
-            f"accuracy {epoch.validation_accuracy:.2%}, learning rate {epoch.learning_rate:.2g}, {epoch.seconds:.0f} s"
+            f"accuracy {epoch.validation_accuracy:.2%}, macro F1 {epoch.validation_macro_f1:.3f}, learning rate {epoch.learning_rate:.2g}, {epoch.seconds:.0f} s"
         )
 
     def wants_to_stop(self) -> bool:
@@ -194,6 +194,7 @@ def _show(trained: Trained, proved: Proved, place: Path, console: Console) -> No
             accuracy = f"{measured.accuracy:.2%}" if measured.claims_accuracy else "not claimed"
             table.add_row(measured.side, f"{len(measured.labels)}", f"{measured.right}", accuracy)
     console.print(table)
+    console.print(f"epoch {trained.kept.number} of {len(trained.history)} was kept: {trained.why_kept}")
     if trained.damaged:
         console.print(f"{len(trained.damaged)} pictures could not be used; training/split.csv lists them")
     console.print(

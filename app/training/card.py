@@ -70,7 +70,7 @@ def model_card(trained: Trained) -> str:
         freeze=configuration.training.freeze,
         seed=configuration.seed,
         kept=trained.kept.number,
-        keep="the lowest validation loss" if configuration.training.keep == "best" else "the last",
+        keep=trained.why_kept,
         class_names=" | ".join(trained.classes),
         dashes=" | ".join("---" for _ in numbers),
         split="\n".join(split),

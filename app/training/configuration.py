@@ -125,9 +125,11 @@ class Training(Section):
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
     """of the training's forward pass; float16 needs CUDA. What is measured and served is float32"""
     keep: Literal["best", "last"] = "best"
-    """which epoch becomes the bundle; best: the lowest validation loss"""
+    """which epoch becomes the bundle; best: by best_by"""
+    best_by: Literal["loss", "accuracy", "macro_f1"] = "loss"
+    """of the validation side: the lowest loss, or the highest accuracy or macro F1, the lower loss where two are equal"""
     patience_epochs: Count = 0
-    """stop after so many epochs without a lower validation loss; 0: never"""
+    """stop after so many epochs without a better one; 0: never"""
     checkpoint_every_s: NotNegative = 60.0
     """a kill loses at most this much work"""
 

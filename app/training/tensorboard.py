@@ -25,6 +25,7 @@ class TensorBoard(Watcher):
             ("loss/training", epoch.training_loss),
             ("loss/validation", epoch.validation_loss),
             ("accuracy/validation", epoch.validation_accuracy),
+            ("macro_f1/validation", epoch.validation_macro_f1),
             ("learning_rate", epoch.learning_rate),
         ):
             self._writer.add_scalar(name, value, epoch.number)

@@ -24,6 +24,7 @@ from torch.nn import functional
 from torch.optim import Optimizer
 
 from app.errors import TrainingRefused, TrainingStopped
+from app.evaluation.metrics import figures
 from app.nets.servable import Servable
 from app.training.augmentation import draws_of, varied
 from app.training.batches import batches_of
@@ -140,8 +141,8 @@ def train(
             rate=rate_of((epoch + 1) * len(batches) - 1),
             batch_size=plan.batch_size,
         )
-        if not standing.history or measured.validation_loss < min(
-            e.validation_loss for e in standing.history
+        if not standing.history or measured.merit(plan.best_by) > max(
+            epoch.merit(plan.best_by) for epoch in standing.history
         ):
             standing.best_epoch, best = epoch + 1, _copied(servable)
         standing.close_epoch(measured)
@@ -233,6 +234,7 @@ def _measured(
     logits = predict(servable, material.pictures, material.validation, batch_size)  # (V, K)
     truth = torch.from_numpy(material.labels[material.validation]).to(logits.device)  # (V,)
     loss = functional.cross_entropy(logits, truth).item()
+    predicted = logits.argmax(1)
     # The last step of all is followed by no other whose loss would tell; such weights are never saved as an epoch's.
     _check_finite(loss, "the validation loss")
     return Epoch(
@@ -240,7 +242,10 @@ def _measured(
         learning_rate=rate,
         training_loss=standing.loss_sum / len(material.training),
         validation_loss=loss,
-        validation_accuracy=(logits.argmax(1) == truth).float().mean().item(),
+        validation_accuracy=(predicted == truth).float().mean().item(),
+        validation_macro_f1=figures(
+            truth.cpu().numpy(), predicted.cpu().numpy(), [str(k) for k in range(logits.shape[1])]
+        ).macro_f1,
         seconds=standing.seconds + time.monotonic() - begun,
     )
 

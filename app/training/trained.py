@@ -3,8 +3,9 @@
 Knows no screens and writes nothing.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +16,14 @@ from app.evaluation.metrics import Figures, figures
 from app.nets.servable import Servable
 from app.training.configuration import Configuration
 from app.training.folder import File, Side
-from app.training.work import Epoch
+from app.training.work import BestBy, Epoch
 
 Choice = Literal["epoch", "temperature"]
+BEST: Final[Mapping[BestBy, str]] = {
+    "loss": "the lowest validation loss",
+    "accuracy": "the highest validation accuracy",
+    "macro_f1": "the highest validation macro F1",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +114,15 @@ class Trained:
         """The epoch whose weights these are."""
         if self.configuration.training.keep == "last":
             return self.history[-1]
-        return min(self.history, key=lambda epoch: (epoch.validation_loss, epoch.number))
+        return max(
+            self.history, key=lambda epoch: (epoch.merit(self.configuration.training.best_by), -epoch.number)
+        )
+
+    @property
+    def why_kept(self) -> str:
+        """What that epoch has before the others."""
+        training = self.configuration.training
+        return BEST[training.best_by] if training.keep == "best" else "the last"
 
     @property
     def chosen_by_validation(self) -> tuple[Choice, ...]:

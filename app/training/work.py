@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import safetensors
 import safetensors.torch
@@ -23,6 +23,8 @@ from torch import Tensor
 from app.bundles.files import write_atomically
 from app.errors import TrainingRefused
 
+BestBy = Literal["loss", "accuracy", "macro_f1"]
+"""What of the validation side tells the best epoch."""
 STATE_FILE: Final = "state.safetensors"
 MARK: Final = ".lineside-training"
 """Lies in a folder in which we train, and is locked by the process that does."""
@@ -47,7 +49,17 @@ class Epoch:
     validation_loss: float
     """Mean cross-entropy in nats after it, likewise."""
     validation_accuracy: float
+    validation_macro_f1: float
     seconds: float
+
+    def merit(self, best_by: BestBy) -> tuple[float, float]:
+        """The larger the better, and the lower loss where two are equal."""
+        measured = {
+            "loss": -self.validation_loss,
+            "accuracy": self.validation_accuracy,
+            "macro_f1": self.validation_macro_f1,
+        }
+        return measured[best_by], -self.validation_loss
 
 
 @dataclass(slots=True)

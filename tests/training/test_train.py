@@ -123,6 +123,20 @@ def test_the_best_epoch_is_kept_and_patience_ends_it(few_digits: Path, tmp_path:
     assert trained.validation.accuracy == pytest.approx(trained.kept.validation_accuracy)
 
 
+def test_the_best_epoch_is_the_best_by_what_was_asked(few_digits: Path, tmp_path: Path) -> None:
+    """A surer network has a higher loss for each mistake; the line may want fewer mistakes of rare classes."""
+    trained = run(few_digits, tmp_path, training__best_by="macro_f1", training__epochs=6)
+
+    best = max(epoch.validation_macro_f1 for epoch in trained.history)
+    equal = [epoch for epoch in trained.history if epoch.validation_macro_f1 == best]
+    assert trained.kept == min(equal, key=lambda epoch: epoch.validation_loss)
+    assert trained.validation.figures.macro_f1 == pytest.approx(best)
+    first, second = Epoch(1, 0.1, 0.0, 0.5, 0.8, 0.7, 1.0), Epoch(2, 0.1, 0.0, 0.6, 0.8, 0.75, 1.0)
+    assert first.merit("loss") > second.merit("loss")
+    assert first.merit("accuracy") > second.merit("accuracy")
+    assert first.merit("macro_f1") < second.merit("macro_f1")
+
+
 def test_both_losses_of_an_epoch_are_plain_cross_entropy(few_digits: Path, tmp_path: Path) -> None:
     """Whatever is learnt by: smoothed alone, a network that tells nothing apart would still have another loss."""
     plain, smoothed = (
