@@ -28,8 +28,9 @@ from app.evaluation.predictions import Failure, Limits
 from app.evaluation.records import as_text, audit_json, failures_json
 from app.evaluation.report_folder import check_folder, write_folder
 from app.evaluation.walk import is_hidden, plain
+from app.explain.sentence import Language
 from app.reports.audit_page import audit_page
-from app.reports.audit_words import FACT_WORDS, Language, findings
+from app.reports.audit_words import FACT_WORDS, findings
 from app.settings import Settings
 from app.training.folder import SIDE_FOLDERS, list_folder
 from app.wiring.machine import available_cores

@@ -37,8 +37,8 @@ from app.evaluation.predictions import Failure, Limits
 from app.evaluation.prevalence import OnTheLine
 from app.evaluation.records import as_text, evaluation_json, predictions_csv
 from app.evaluation.report_folder import check_folder, write_folder
+from app.explain.sentence import Language
 from app.reports.audit_section import warnings
-from app.reports.audit_words import Language
 from app.reports.evaluation_page import evaluation_page
 from app.reports.evaluation_sentences import met_sentence, verdict
 from app.reports.evaluation_words import words_of

@@ -8,12 +8,11 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from app.evaluation.metrics import Figures, wilson_interval
+from app.evaluation.metrics import Figures, most_confused, wilson_interval
 from app.explain.rounding import figure
+from app.reports.charts import MAX_MATRIX_CLASSES
 from app.reports.numbers import pictures
 
-MAX_MATRIX_CLASSES = 12
-"""A wider matrix fits no terminal; summary.json and --json hold all of it."""
 MAX_CLASS_ROWS = 20
 MAX_CONFUSIONS = 10
 
@@ -92,11 +91,6 @@ def _confusions(figures: Figures) -> Table:
     """The most frequent cells off the diagonal."""
     table = table_of("true", "predicted", ">pictures")
     table.title = "most frequent confusions"
-    counts = {
-        (row, column): int(figures.confusion[row, column])
-        for row, column in zip(*figures.confusion.nonzero(), strict=True)
-        if row != column
-    }
-    for (row, column), count in sorted(counts.items(), key=lambda cell: -cell[1])[:MAX_CONFUSIONS]:
+    for row, column, count in most_confused(figures.confusion, MAX_CONFUSIONS):
         table.add_row(escape(figures.classes[row]), escape(figures.classes[column]), str(count))
     return table

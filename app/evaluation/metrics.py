@@ -99,6 +99,16 @@ def confusion_matrix(true: Indices, predicted: Indices, class_count: int) -> Cou
     return cells.reshape(class_count, class_count).astype(np.int64)
 
 
+def most_confused(confusion: Counts, most: int) -> list[tuple[int, int, int]]:
+    """True class, predicted class, pictures: the most frequent cells off the diagonal, at most so many."""
+    cells = [
+        (int(row), int(column), int(confusion[row, column]))
+        for row, column in zip(*confusion.nonzero(), strict=True)
+        if row != column
+    ]
+    return sorted(cells, key=lambda cell: (-cell[2], cell[:2]))[:most]
+
+
 def wilson_interval(hits: float, count: float) -> tuple[float, float]:
     """The 95 % confidence interval of a share; honest also for 15 of 15, where the normal one has no width.
 

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from app.evaluation.audit import Audit
 from app.evaluation.evaluated import ModelFacts
 from app.evaluation.predictions import Failure
+from app.explain.sentence import Language
 from app.reports.audit_section import audit_section
-from app.reports.audit_words import Language
 from app.reports.evaluation_words import words_of
 from app.reports.html import element, page
 from app.reports.numbers import pictures

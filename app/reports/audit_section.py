@@ -9,7 +9,8 @@ from typing import Final
 from app.evaluation.audit import Audit
 from app.evaluation.shortcuts import Association
 from app.explain.rounding import figure
-from app.reports.audit_words import FACT_WORDS, WHAT_WORDS, Language, findings
+from app.explain.sentence import Language
+from app.reports.audit_words import FACT_WORDS, WHAT_WORDS, findings
 from app.reports.evaluation_charts import interval_bar, shade
 from app.reports.evaluation_words import Words, words_of
 from app.reports.html import Child, element, isolated, table

@@ -13,9 +13,9 @@ from app.evaluation.robustness import PaintedOver, What
 from app.evaluation.shortcuts import UNKNOWN, Association, Ordering, Separation
 from app.explain.korean import with_particle
 from app.explain.rounding import figure
+from app.explain.sentence import Language
 from app.reports.numbers import percent, pictures
 
-Language = Literal["en", "ko"]
 Severity = Literal["warning", "note"]
 
 MAX_NAMED: Final = 4

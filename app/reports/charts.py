@@ -12,8 +12,7 @@ from app.images.colormaps import color_table
 from app.reports.html import Child, element, table
 
 MAX_MATRIX_CLASSES = 12
-"""A wider matrix fits no page of A4."""
-MAX_CONFUSIONS = 20
+"""A wider matrix fits neither a terminal nor a page of A4."""
 _SCALE_STOPS = 9
 
 
@@ -80,16 +79,6 @@ def tint(colour: tuple[int, int, int], share: float) -> str:
     """The background of a cell: the stronger the larger its share, never so strong that dark ink cannot be read on it."""
     red, green, blue = colour
     return f"background-color: rgba({red}, {green}, {blue}, {0.08 + 0.42 * share:.2f})"
-
-
-def confusions(counts: Counts) -> list[tuple[int, int, int]]:
-    """True class, predicted class, pictures: the most frequent cells off the diagonal."""
-    cells = [
-        (int(row), int(column), int(counts[row, column]))
-        for row, column in zip(*counts.nonzero(), strict=True)
-        if row != column
-    ]
-    return sorted(cells, key=lambda cell: (-cell[2], cell[:2]))[:MAX_CONFUSIONS]
 
 
 def colour_scale(low: str, high: str) -> Element:

@@ -10,7 +10,7 @@ from typing import Final
 from xml.etree.ElementTree import Element
 
 from app.evaluation.calibration import ReliabilityBin
-from app.reports.audit_words import Language
+from app.explain.sentence import Language
 from app.reports.charts import tint
 from app.reports.html import Child, element
 from app.reports.numbers import between, percent

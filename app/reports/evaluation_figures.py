@@ -8,15 +8,16 @@ from typing import Final
 import numpy as np
 
 from app.evaluation.evaluated import Evaluated
+from app.evaluation.metrics import most_confused
 from app.evaluation.ranking import Area
 from app.explain.rounding import figure
 from app.explain.sentence import Language
+from app.reports.charts import MAX_MATRIX_CLASSES
 from app.reports.evaluation_charts import interval_bar, reliability_diagram, shade
 from app.reports.evaluation_words import Words
 from app.reports.html import Child, element, isolated, table
 from app.reports.numbers import between, percent, probability
 
-MAX_MATRIX_CLASSES: Final = 12
 MAX_CLASS_ROWS: Final = 20
 MAX_CONFUSIONS: Final = 15
 
@@ -102,10 +103,9 @@ def confusion(each: Evaluated, words: Words) -> list[Child]:
     """The matrix; of many classes its largest cells off the diagonal."""
     figures, labels = each.figures, each.labels_in(words.language)
     if len(labels) > MAX_MATRIX_CLASSES:
-        pairs = [(int(n), r, c) for (r, c), n in np.ndenumerate(figures.confusion) if n and r != c]
         rows: list[list[Child]] = [
             [element("span", isolated(labels[r]), " → ", isolated(labels[c])), str(n)]
-            for n, r, c in sorted(pairs, reverse=True)[:MAX_CONFUSIONS]
+            for r, c, n in most_confused(figures.confusion, MAX_CONFUSIONS)
         ]
         return [
             element("p", words.frequent, class_="small"),

@@ -11,8 +11,8 @@ from typing import Final
 
 from app.evaluation.evaluated import Evaluated, Evaluation
 from app.explain.rounding import figure
+from app.explain.sentence import Language
 from app.reports.audit_section import audit_section, warnings
-from app.reports.audit_words import Language
 from app.reports.evaluation_charts import BLUE, ORANGE, curves
 from app.reports.evaluation_figures import abstention, confusion, on_the_line, per_class, reliability
 from app.reports.evaluation_sentences import met_sentence, no_claim, verdict

@@ -10,7 +10,7 @@ from app.evaluation.evaluated import LEAST_PER_CLASS
 from app.evaluation.origins import Met
 from app.evaluation.significance import McNemar
 from app.explain.korean import with_particle
-from app.reports.audit_words import Language
+from app.explain.sentence import Language
 from app.reports.evaluation_words import Words, words_of
 from app.reports.numbers import percent, pictures
 

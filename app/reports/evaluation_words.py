@@ -6,7 +6,7 @@ language -> Words: attributes for what stands alone, methods for what needs numb
 from dataclasses import dataclass
 from typing import Final
 
-from app.reports.audit_words import Language
+from app.explain.sentence import Language
 
 
 @dataclass(frozen=True, slots=True)

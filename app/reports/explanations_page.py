@@ -9,10 +9,10 @@ from xml.etree.ElementTree import Element
 import numpy as np
 
 from app import __version__
-from app.evaluation.metrics import wilson_interval
+from app.evaluation.metrics import most_confused, wilson_interval
 from app.explain.rounding import figure
 from app.reports.asked import Asked
-from app.reports.charts import MAX_MATRIX_CLASSES, colour_scale, confusion, confusions
+from app.reports.charts import MAX_MATRIX_CLASSES, colour_scale, confusion
 from app.reports.evaluation_sentences import no_claim
 from app.reports.evaluation_words import words_of
 from app.reports.explanations import Explanations
@@ -23,6 +23,7 @@ from app.reports.survey import Seen
 from app.reports.where_section import where_section
 from app.reports.words import Words
 
+MAX_CONFUSIONS = 20
 MAX_UNREAD = 20
 
 
@@ -201,7 +202,7 @@ def _confusion(report: Explanations, number: int, labels: Sequence[str], words: 
     if len(labels) <= MAX_MATRIX_CLASSES:
         matrix = confusion(counts, labels, corner="", caption=words.confusion_caption)
     else:
-        worst = confusions(counts)
+        worst = most_confused(counts, MAX_CONFUSIONS)
         matrix = table(
             [words.true, words.predicted, words.pictures],
             [[labels[row], labels[column], f"{count:,}"] for row, column, count in worst],

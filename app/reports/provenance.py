@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from app import __version__
 from app.evaluation.evaluated import ModelFacts
 from app.evaluation.predictions import Failure
-from app.reports.audit_words import Language
+from app.explain.sentence import Language
 from app.reports.evaluation_words import Words
 from app.reports.html import Child, element, in_its_language, isolated
 

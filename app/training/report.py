@@ -22,7 +22,7 @@ from app.evaluation.origins import Met
 from app.evaluation.predictions import Limits, Predictions
 from app.evaluation.records import as_text, evaluation_json, predictions_csv
 from app.evaluation.robustness import paint_over
-from app.reports.audit_words import Language
+from app.explain.sentence import Language
 from app.reports.evaluation_page import evaluation_page
 from app.training.folder import File, Side
 from app.training.records import history_csv
