@@ -13,7 +13,7 @@ from torch import Tensor
 
 from app.checkpoints.found import Answers, Found, Note, Preprocessing, Question
 from app.checkpoints.heads import FLATTENING, HeadFound, head_form
-from app.checkpoints.pickled import Thing
+from app.checkpoints.pickled import Name, Thing
 from app.checkpoints.programs import unseen
 from app.checkpoints.renaming import Named, named
 from app.checkpoints.unwrap import Raw
@@ -195,6 +195,13 @@ def _no_architecture(parts: Named) -> str:
 
 def _head_module(modules: Mapping[str, Thing], parts: Named) -> Thing | None:
     """The head itself; None where the file is no whole module."""
+    if modules and parts.head_after is not None and parts.head_path is not None:
+        room = f"{parts.head_path}." if parts.head_path else ""
+        behind = {
+            path.removeprefix(room): module for path, module in modules.items() if parts.is_of_head(path)
+        }
+        own = {name: behind[name] for name in sorted((n for n in behind if n.isdecimal()), key=int)}
+        return Thing(Name("torch.nn.modules.container", "Sequential"), state={"_modules": own})
     head = modules.get(parts.head_path) if parts.head_path is not None else None
     if head is not None and head.made_by.name not in {"Sequential", "Linear", "Conv2d"}:
         raise WeightsRefused(f"its head is a {head.made_by}, whose forward nobody here has seen")

@@ -237,11 +237,11 @@ def _check_gaps(layers: Sequence[_Layer], answers: Answers) -> None:
             answers.use("activation")
         gap = _gap(before.position, after.position)
         gaps += gap is not None
-        if gaps > allowed:
+        if gaps > allowed and answers.activation != "none":
             raise WeightsRefused(
                 f"its head has batch normalisation with gaps beside it, one at {gap}; in which of them ReLU stands a "
                 f"file of weights does not say: --head-activation {gap} where it stands there alone (several with commas "
-                "between), or save the whole model, torch.save(model, ...)"
+                "between), --head-activation none where there is none, or save the whole model, torch.save(model, ...)"
             )
 
 

@@ -44,6 +44,8 @@ class Named:
     """Where the head was in the script's model; None where it is not known or there is none."""
     trunk_path: str
     style: str
+    head_after: int | None = None
+    """Where the head is all that follows in the trunk's own Sequential: the trunk's position in `head_path`."""
     notes: tuple[Note, ...] = ()
     questions: tuple[Question, ...] = ()
     left: Mapping[str, Tensor] = field(default_factory=dict)
@@ -52,6 +54,17 @@ class Named:
     """Where the file holds a mean and a std for three channels: what the network does to pixels by itself."""
     children: Mapping[str, str] = field(default_factory=dict)
     """Of the trunk, where the file calls them otherwise: `conv1` -> `0`."""
+
+    def is_of_head(self, path: str) -> bool:
+        """Whether a module of the file is the head, or in it."""
+        head = self.head_path
+        if head is None:
+            return False
+        if self.head_after is None:
+            return path == head or path.startswith(f"{head}.")
+        room = f"{head}." if head else ""
+        first = path.removeprefix(room).partition(".")[0]
+        return path.startswith(room) and first.isdecimal() and int(first) > self.head_after
 
 
 def named(tensors: Mapping[str, Tensor], answers: Answers) -> Named:
@@ -82,7 +95,7 @@ def _taken(tensors: Mapping[str, Tensor], answers: Answers) -> Mapping[str, Tens
 def _several(paths: Iterable[str]) -> Named:
     option = " or ".join(f"--take {path.removesuffix('.')}" for path in paths)
     question = Question("which of the networks in it is to be served", option)
-    return Named({}, {}, None, "", "", (), (question,))
+    return Named({}, {}, None, "", "", questions=(question,))
 
 
 def _trunk_paths(names: Iterable[str]) -> list[str]:
@@ -198,11 +211,17 @@ def _with_head(
         notes.append(Note("ignored", f"losses and metrics: {_few(sorted(beside))}"))
     kept = {name: tensor for name, tensor in others.items() if name not in beside}
     normalisation, rest = own_normalisation(kept, notes)
+    if answers.head is None and (position := _followed(rest, path)) is not None:
+        parent, number = position
+        notes.append(Note("renamed", f"positions behind {number} of the Sequential to `{root}`"))
+        head = {name.removeprefix(parent): tensor for name, tensor in rest.items()}
+        above = parent.removesuffix(".")
+        return Named(trunk, head, above, path, style, number, tuple(notes), normalisation=normalisation)
     found = _head_path(rest, path, root, style, answers)
     if isinstance(found, Question):
-        return Named(trunk, {}, None, path, style, tuple(notes), (found,))
+        return Named(trunk, {}, None, path, style, notes=tuple(notes), questions=(found,))
     if found is None:
-        return Named(trunk, {}, None, path, style, tuple(notes))
+        return Named(trunk, {}, None, path, style, notes=tuple(notes))
     head = {name.removeprefix(f"{found}."): t for name, t in rest.items() if name.startswith(f"{found}.")}
     left = {name: tensor for name, tensor in sorted(rest.items()) if not name.startswith(f"{found}.")}
     if left:
@@ -216,7 +235,7 @@ def _with_head(
         if ((path, found) == ("0.", "1") or path.endswith(".0.")) and any("running_mean" in n for n in head):
             style = "fastai"  # whose head begins with batch normalisation; others nest two Sequentials too
         notes.append(Note("renamed", f"the head `{found}` to `{root}`"))
-    return Named(trunk, head, found, path, style, tuple(notes), left=left, normalisation=normalisation)
+    return Named(trunk, head, found, path, style, notes=tuple(notes), left=left, normalisation=normalisation)
 
 
 def _beside(others: Mapping[str, Tensor], wrapper: str) -> set[str]:
@@ -263,6 +282,21 @@ def _head_path(
         )
     about = f"beside the trunk `{path}` the file holds {_few(sorted(rest))}: which module follows its average pooling"
     return Question(about, " or ".join(f"--head {module}" for module in modules[:6]))
+
+
+def _followed(rest: Mapping[str, Tensor], path: str) -> tuple[str, int] | None:
+    """Where the trunk stands in a Sequential whose later positions hold the rest, in several: its parent and position."""
+    found = re.fullmatch(r"((?:.*\.)?)(\d{1,4})\.", path, re.ASCII)
+    if found is None:
+        return None
+    parent, number = found[1], int(found[2])
+    behind = {
+        int(match[1])
+        for name in rest
+        if (match := re.match(rf"{re.escape(parent)}(\d{{1,4}})\.", name, re.ASCII))
+    }
+    is_all = all(re.match(rf"{re.escape(parent)}\d{{1,4}}\.", name, re.ASCII) for name in rest)
+    return (parent, number) if is_all and len(behind) > 1 and min(behind) > number else None
 
 
 def _module_of(name: str) -> str:

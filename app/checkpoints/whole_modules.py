@@ -174,7 +174,7 @@ def _in_order(
                 f"dict: {RESAVE}"
             )
     head = parts.head_path
-    inside = [i for i, step in enumerate(steps) if head is not None and _is_within(step.path, head)]
+    inside = [i for i, step in enumerate(steps) if parts.is_of_head(step.path)]
     first, last = (inside[0], inside[-1]) if inside else (len(steps), len(steps))
     behind = AT_END | {"Sigmoid"} if outputs == 1 else AT_END
     for index, step in enumerate(steps):
@@ -196,10 +196,6 @@ def _run_by(trunk: nn.Module, path: str = "") -> Iterator[str]:
             yield from _run_by(child, f"{path}{name}.")
         else:
             yield f"{path}{name}"
-
-
-def _is_within(path: str, room: str) -> bool:
-    return path == room or path.startswith(f"{room}.")
 
 
 def _above(path: str) -> Iterator[str]:

@@ -50,6 +50,28 @@ def test_a_sequential_of_children_predicts_as_it_does_itself(tmp_path: Path) -> 
         assert any("of 65 modules are those of resnet18" in note.text for note in notes)
 
 
+@pytest.mark.parametrize("is_whole", [True, False])
+def test_layers_behind_a_network_in_its_own_sequential_are_its_head(is_whole: bool, tmp_path: Path) -> None:
+    """A question was asked, --head 2, and its answer refused: it leaves out the normalisation."""
+    network = plain()
+    network.fc = nn.Identity()
+    model = nn.Sequential(network, nn.BatchNorm1d(512), nn.Dropout(), nn.Linear(512, 3)).eval()
+    torch.nn.init.uniform_(model[1].running_var, 0.5, 2.0)
+    torch.nn.init.normal_(model[1].running_mean)
+    torch.save(model if is_whole else model.state_dict(), tmp_path / "m.pt")
+
+    check_logits(tmp_path / "m.pt", model, **({} if is_whole else {"head_activation": "none"}))
+
+
+def test_what_else_stands_behind_a_network_in_its_own_sequential_is_refused(tmp_path: Path) -> None:
+    network = plain()
+    network.fc = nn.Identity()
+    for odd in (nn.GELU(), nn.Softplus()):
+        torch.save(nn.Sequential(network, nn.BatchNorm1d(512), odd, nn.Linear(512, 3)), tmp_path / "m.pt")
+
+        assert type(odd).__name__ in refusal(tmp_path / "m.pt", tmp_path / "line")
+
+
 SEQUENTIALS: list[tuple[str, Callable[[], nn.Module], dict[str, str]]] = [
     ("has stride", lambda: nn.Sequential(*children(undilated(), 8), *averaged()), {"head": "10"}),
     (
