@@ -82,7 +82,7 @@ def test_a_dry_run_writes_nothing(checkpoint: Path) -> None:
         (["--classes", "a,b", "--dry-run"], "3 outputs, 2 classes"),
         (["--classes", "a,b,c"], "--out models/NAME"),
         (["--classes", "a,b,c", "--dry-run", "--architecture", "resnet50"], "cifar_resnet14"),
-        (["--classes", "a,b,c", "--dry-run", "--head-activation", "tanh"], "relu or none"),
+        (["--classes", "a,b,c", "--dry-run", "--head-activation", "tanh"], "relu, none, or the positions"),
         (["--classes", "a,a,b", "--dry-run"], "repeated"),
     ],
 )
