@@ -24,7 +24,7 @@ run: .venv/.lineside ## serve ./models on http://127.0.0.1:8000 (PORT=... for an
 test: .venv/.dev ## lint, types, arrows and the default test suite
 	@$(MAKE) --no-print-directory check
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile -m "$(DEFAULT) and not alone"
-	$(BIN)/pytest -m "$(DEFAULT) and alone"
+	$(BIN)/pytest -m "$(DEFAULT) and alone" $$(grep -rl --include='*.py' 'pytest\.mark\.alone' tests)
 
 .PHONY: check
 check: .venv/.dev ## lint, types and arrows only; edits nothing

@@ -58,6 +58,7 @@ class FormCache:
         self._folder = folder
         self._lock = threading.Lock()
         self._held: dict[Path, int] = {}
+        self._making: dict[Path, threading.Lock] = {}
         weakref.finalize(self, _let_go, self._held)  # at the process's end, too
 
     @cached_property
@@ -95,6 +96,11 @@ class FormCache:
         if before is not None:
             os.close(before)
         return True
+
+    def turn(self, form: Path) -> threading.Lock:
+        """To be held by who makes this form: another version of its network, loaded meanwhile, then finds it made."""
+        with self._lock:
+            return self._making.setdefault(form, threading.Lock())
 
     def clear(self, *, unused_days: int) -> Cleared:
         """Delete what no process holds and none used for so many days, and what killed ones left half made."""

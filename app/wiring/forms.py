@@ -67,9 +67,12 @@ def float32_form(bundle: Bundle, cache: FormCache, stopping: threading.Event) ->
             f"{bundle.name}/{bundle.version} has no `{EXPORTED_FOLDER}/` and torch, which makes it, is not installed here: run "
             f"`lineside export {bundle.name}` on a machine that has it and copy the bundle again"
         )
-    _make(cache, folder, bundle, "float32", lambda place: _export(bundle, place, stopping))
-    cache.use(folder)
-    made = read_exported(folder, bundle, "float32")
+    with cache.turn(folder):
+        if (found := _kept(cache, folder, bundle, "float32")) is not None:
+            return found
+        _make(cache, folder, bundle, "float32", lambda place: _export(bundle, place, stopping))
+        cache.use(folder)
+        made = read_exported(folder, bundle, "float32")
     if made is None:
         raise ExportFailed(
             f"the export of {bundle.name}/{bundle.version} vanished from the cache {folder.parent.name}"

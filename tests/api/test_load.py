@@ -17,17 +17,20 @@ from support.pictures import damaged_file, picture_file
 from support.server import ServerProcess, server_process
 
 from app.domain import Resize, Size
+from app.exporting.export import export_bundle
 
 pytestmark = pytest.mark.alone
 
 
 @pytest.fixture(scope="module")
 def slow_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model that takes its time: 30 to 60 ms a picture on two cores."""
+    """A model that takes its time: 30 to 60 ms a picture on two cores. It brings its form, which a server would make in 20 s."""
     root = tmp_path_factory.mktemp("slow")
-    write_random_bundle(
-        root, name="line", architecture="resnet50", steps=(Resize(Size(224, 224), "bilinear"),)
+    bundle = write_random_bundle(
+        root, name="line", architecture="resnet18", steps=(Resize(Size(336, 336), "bilinear"),)
     )
+    (bundle.folder / "openvino").mkdir()
+    export_bundle(bundle, bundle.folder / "openvino")
     return root
 
 

@@ -49,7 +49,7 @@ def test_the_bundle_serves_and_a_second_import_is_the_next_version(checkpoint: P
     assert (first, second) == (0, 0), (report, again)
     assert report["bundle"]["golden_difference"] < 1e-5
     assert (report["bundle"]["version"], again["bundle"]["version"]) == (1, 2)
-    with threaded_server(test_settings(models)) as url:
+    with threaded_server(test_settings(models, engine="torch")) as url:
         assert httpx.get(f"{url}/readyz").status_code == 200
         reply = httpx.post(f"{url}/predict", content=picture_file(0)).json()
     assert reply["model"]["version"] == 2

@@ -87,7 +87,7 @@ def test_any_change_after_the_import_keeps_the_server_from_being_ready(
         change(tmp_path / name / "1")
     shutil.copytree(imported, tmp_path / "whole" / "1")
 
-    with threaded_server(test_settings(tmp_path, batch_sizes=(1,))) as url:
+    with threaded_server(test_settings(tmp_path, batch_sizes=(1,), engine="torch")) as url:
         reply = httpx.get(f"{url}/readyz")
         models = {model["name"]: model for model in httpx.get(f"{url}/models").json()["models"]}
 
@@ -100,7 +100,7 @@ def test_any_change_after_the_import_keeps_the_server_from_being_ready(
 
 def test_unchanged_it_is_ready(imported: Path) -> None:
     """So the refusals above are the changes'."""
-    with threaded_server(test_settings(imported.parents[1], batch_sizes=(1,))) as url:
+    with threaded_server(test_settings(imported.parents[1], batch_sizes=(1,), engine="torch")) as url:
         reply = httpx.get(f"{url}/readyz")
 
     assert (reply.status_code, reply.json()["reasons"]) == (200, [])

@@ -21,7 +21,8 @@ def proved(bundle: Bundle, machine: Machine) -> Proved:
     return found
 
 
-def machine(cache: Path, **options: object) -> Machine:
+def machine(cache: Path | None = None, **options: object) -> Machine:
+    """Without a cache of its own: the one that all tests share, in which the network may lie already."""
     return Machine("cpu", cache=FormCache(cache), **options)  # type: ignore[arg-type]
 
 

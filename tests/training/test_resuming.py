@@ -70,6 +70,7 @@ def test_the_number_of_image_threads_and_the_cache_change_nothing(
     assert torch.equal(weights(trained), weights(whole))
 
 
+@pytest.mark.slow
 def test_a_process_killed_while_it_writes_loses_nothing(few_digits: Path, tmp_path: Path) -> None:
     """SIGKILL in the middle of a checkpoint's write, in the middle of an epoch; then the same command again.
 

@@ -6,14 +6,17 @@ import shutil
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from support.disk import files_at_most
 from support.wired import bundle_in, machine, names, proved
+from wiring.conftest import FormOf
 
-from app.bundles.repository import open_bundle
+from app.bundles.exported import Exported
+from app.bundles.repository import Bundle, open_bundle
 from app.errors import ExportFailed
 from app.wiring.cache import FormCache
 from app.wiring.forms import float32_form
@@ -40,6 +43,30 @@ def test_network_is_converted_once_and_other_weights_are_another_form(tmp_path: 
 
 def _convert(folder: Path, cache: Path) -> None:
     float32_form(open_bundle(folder), FormCache(cache), threading.Event())
+
+
+def test_two_versions_of_one_network_that_load_at_once_are_converted_once(
+    tmp_path: Path, form_of: FormOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They took twice the CPU, each in half of the time's share."""
+    cache, together, made = FormCache(tmp_path / "cache"), threading.Barrier(2), list[str]()
+    versions = [bundle_in(tmp_path / name) for name in ("one", "two")]
+
+    def export(bundle: Bundle, place: Path, _stopping: threading.Event) -> None:
+        made.append(str(bundle.folder))
+        shutil.copytree(form_of(0), place, dirs_exist_ok=True)
+
+    def load(bundle: Bundle) -> Exported:
+        together.wait(30)
+        return float32_form(bundle, cache, threading.Event())
+
+    monkeypatch.setattr("app.wiring.forms._export", export)
+    form_of(0)
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(load, versions)
+
+    assert first.graph == second.graph
+    assert len(made) == 1
 
 
 @pytest.mark.slow  # two imports of torch

@@ -10,20 +10,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support.wired import bundle_in, machine, proved
+from wiring.conftest import FormOf
 
 from app.bundles.exported import read_exported
 from app.bundles.repository import Bundle
 from app.engines.base import ProbingEngine
 from app.engines.openvino_engine import OpenVinoEngine, cpu_computes_bfloat16
 from app.errors import ExportFailed, NotReady, SettingsInvalid
-from app.exporting.export import export_bundle
 from app.settings import Settings
 from app.wiring import Machine, prove
 
 
 def test_cpu_runs_openvino_and_the_golden_images_prove_it(tmp_path: Path) -> None:
     """Recorded by torch, held by OpenVINO."""
-    found = proved(bundle_in(tmp_path), machine(tmp_path / "cache", precision="float32"))
+    found = proved(bundle_in(tmp_path), machine(precision="float32"))
 
     assert (found.engine.runtime, found.engine.device) == ("openvino", "cpu")
     assert found.proof.golden is not None
@@ -33,7 +33,7 @@ def test_cpu_runs_openvino_and_the_golden_images_prove_it(tmp_path: Path) -> Non
 
 
 def test_bfloat16_is_taken_where_the_cpu_has_it_and_the_golden_images_hold(tmp_path: Path) -> None:
-    found = proved(bundle_in(tmp_path), machine(tmp_path / "cache", precision="auto"))
+    found = proved(bundle_in(tmp_path), machine(precision="auto"))
 
     assert found.engine.precision == ("bfloat16" if cpu_computes_bfloat16() else "float32")
     assert found.proof.golden is not None
@@ -49,11 +49,10 @@ def test_torch_is_taken_where_it_is_asked_for(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def exported(tmp_path: Path) -> Bundle:
+def exported(tmp_path: Path, form_of: FormOf) -> Bundle:
     """A bundle that brings its form."""
     bundle = bundle_in(tmp_path)
-    (bundle.folder / "openvino").mkdir()
-    export_bundle(bundle, bundle.folder / "openvino")
+    shutil.copytree(form_of(0), bundle.folder / "openvino")
     return bundle
 
 
@@ -113,11 +112,10 @@ def test_form_is_used_where_it_lies_if_no_copy_can_be_kept(
     assert "nothing may be copied over it" in caplog.text
 
 
-def test_form_of_other_weights_is_never_run(tmp_path: Path) -> None:
+def test_form_of_other_weights_is_never_run(tmp_path: Path, form_of: FormOf) -> None:
     """A form that was copied from another version would answer something else."""
-    bundle, other = bundle_in(tmp_path / "one"), bundle_in(tmp_path / "two", seed=1)
-    (bundle.folder / "openvino").mkdir()
-    export_bundle(other, bundle.folder / "openvino")
+    bundle = bundle_in(tmp_path)
+    shutil.copytree(form_of(1), bundle.folder / "openvino")
 
     with pytest.raises(ExportFailed, match="other weights"):
         prove(
@@ -128,38 +126,29 @@ def test_form_of_other_weights_is_never_run(tmp_path: Path) -> None:
         )
 
 
-def test_form_behind_a_link_out_of_the_bundle_is_never_run(tmp_path: Path) -> None:
+def test_form_behind_a_link_out_of_the_bundle_is_never_run(tmp_path: Path, form_of: FormOf) -> None:
     bundle = bundle_in(tmp_path)
-    outside = tmp_path / "outside"
-    outside.mkdir()
-    export_bundle(bundle, outside)
-    (bundle.folder / "openvino").symlink_to(outside)
+    (bundle.folder / "openvino").symlink_to(form_of(0))
 
     with pytest.raises(ExportFailed, match="leaves the bundle"):
         proved(bundle, machine(tmp_path / "cache", runtime="openvino"))
 
 
-def test_form_whose_numbers_were_changed_is_never_run(tmp_path: Path) -> None:
-    bundle = bundle_in(tmp_path)
-    folder = bundle.folder / "openvino"
-    folder.mkdir()
-    export_bundle(bundle, folder)
+def test_form_whose_numbers_were_changed_is_never_run(exported: Bundle) -> None:
+    folder = exported.folder / "openvino"
     numbers = bytearray((folder / "float32.bin").read_bytes())
     numbers[len(numbers) // 2] ^= 1
     (folder / "float32.bin").write_bytes(numbers)
 
     with pytest.raises(ExportFailed, match="SHA-256"):
-        read_exported(folder, bundle, "float32")
+        read_exported(folder, exported, "float32")
 
 
-def test_form_that_answers_otherwise_is_caught_by_the_sum_rule_or_the_golden_images(tmp_path: Path) -> None:
+def test_form_that_answers_otherwise_is_caught_by_the_sum_rule_or_the_golden_images(
+    exported: Bundle, form_of: FormOf, tmp_path: Path
+) -> None:
     """A forged record whose sums fit: the numbers are another network's."""
-    bundle, other = bundle_in(tmp_path / "one"), bundle_in(tmp_path / "two", seed=1)
-    own, foreign = bundle.folder / "openvino", tmp_path / "foreign"
-    own.mkdir()
-    foreign.mkdir()
-    export_bundle(bundle, own)
-    export_bundle(other, foreign)
+    own, foreign = exported.folder / "openvino", form_of(1)
     record, theirs = (json.loads((folder / "float32.json").read_text()) for folder in (own, foreign))
     record |= {"files_sha256": theirs["files_sha256"]}
     for name in ("float32.xml", "float32.bin"):
@@ -168,7 +157,7 @@ def test_form_that_answers_otherwise_is_caught_by_the_sum_rule_or_the_golden_ima
 
     with pytest.raises(Exception, match=r"golden images do not hold|misses the logits"):
         prove(
-            bundle.folder,
+            exported.folder,
             machine=machine(tmp_path / "cache", runtime="openvino"),
             batch_sizes=(1,),
             max_pixels=10**7,
@@ -190,7 +179,7 @@ def test_threads_of_a_forward_pass_are_those_that_were_asked_for(tmp_path: Path,
     """OpenVINO itself says how many it uses."""
     found = prove(
         bundle_in(tmp_path).folder,
-        machine=machine(tmp_path / "cache", threads=threads, layer_maps="off"),
+        machine=machine(threads=threads, layer_maps="off"),
         batch_sizes=(1,),
         max_pixels=10**7,
     )
@@ -207,7 +196,7 @@ def test_layer_maps_come_from_torch_unless_they_are_off(tmp_path: Path) -> None:
     for choice in ("on_demand", "at_start", "off"):
         found = prove(
             bundle.folder,
-            machine=machine(tmp_path / "cache", layer_maps=choice),
+            machine=machine(layer_maps=choice),
             batch_sizes=(1,),
             max_pixels=10**7,
         )
@@ -221,9 +210,7 @@ def test_layer_maps_come_from_torch_unless_they_are_off(tmp_path: Path) -> None:
 def test_question_about_layers_waits_for_a_free_descriptor(tmp_path: Path) -> None:
     """An import of torch that broke off for want of one could not be begun again."""
     resource = pytest.importorskip("resource")
-    found = prove(
-        bundle_in(tmp_path).folder, machine=machine(tmp_path / "cache"), batch_sizes=(1,), max_pixels=10**7
-    )
+    found = prove(bundle_in(tmp_path).folder, machine=machine(), batch_sizes=(1,), max_pixels=10**7)
     engine = found.engine
     assert isinstance(engine, ProbingEngine)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -244,9 +231,7 @@ def test_question_about_layers_waits_for_a_free_descriptor(tmp_path: Path) -> No
 def test_layers_of_other_weights_than_those_that_predict_are_not_shown(tmp_path: Path) -> None:
     """Torch is loaded when somebody first asks; by then a new model may lie in the bundle's place."""
     bundle, other = bundle_in(tmp_path), bundle_in(tmp_path / "other", seed=1)
-    engine = prove(
-        bundle.folder, machine=machine(tmp_path / "cache"), batch_sizes=(1,), max_pixels=10**7
-    ).engine
+    engine = prove(bundle.folder, machine=machine(), batch_sizes=(1,), max_pixels=10**7).engine
     assert isinstance(engine, ProbingEngine)
     old = bundle.weights_path.read_bytes()
     bundle.weights_path.write_bytes(other.weights_path.read_bytes())
