@@ -228,7 +228,7 @@ def test_a_busy_server_is_asked_once_more_when_it_said(page: Page) -> None:
 
 def test_the_answer_is_shown_though_the_plain_picture_is_refused(page: Page) -> None:
     """The overlay is a picture too; the one beneath it comes with the next try."""
-    page.route("**/explain?*opacity=0", refuse)
+    page.route("**/explain?*opacity=0&*", refuse)
     page.get_by_role("button", name="second.png").click()
 
     assert "The server is busy" in problem(page)
@@ -238,7 +238,7 @@ def test_the_answer_is_shown_though_the_plain_picture_is_refused(page: Page) -> 
     assert page.locator("#plain").is_hidden()
     expect(page.locator("#strength")).to_be_disabled()
 
-    page.unroute("**/explain?*opacity=0")
+    page.unroute("**/explain?*opacity=0&*")
     page.locator("#retry").focus()
     page.keyboard.press("Enter")
 

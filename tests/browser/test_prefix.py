@@ -49,7 +49,7 @@ def test_the_interface_can_be_tried_out_under_a_path(behind: Page, server: str, 
     """Its scripts, its description, and what it asks."""
     page = behind
     page.goto(f"{server}/line1/{spelling}")
-    block = page.locator("[id$='livez_get']").first
+    block = page.locator("[id$='-livez']").first
     block.locator(".opblock-summary-control").click()
     block.get_by_role("button", name="Try it out").click()
     block.get_by_role("button", name="Execute").click()
