@@ -12,6 +12,7 @@ from typing import Final
 
 from torch import Tensor
 
+from app.checkpoints.beside_trunk import few, followed_in_its_sequential, head_path_in, losses_and_metrics
 from app.checkpoints.found import Answers, Note, Question
 from app.checkpoints.normalising import own_normalisation
 from app.domain import Normalisation
@@ -23,13 +24,6 @@ from app.nets.recognition import trunk_children, trunk_places, trunk_shapes
 CHILDREN: Final = dict(enumerate(("conv1", "bn1", "relu", "maxpool", "layer1", "layer2", "layer3", "layer4")))
 """Positions of a torchvision ResNet's children in a Sequential."""
 TRUNK_ROOMS: Final = ("conv1.", "bn1.", "layer1.", "layer2.", "layer3.", "layer4.")
-BESIDE: Final = re.compile(
-    r"(?P<loss>criterion|(\w+_)?loss\w*)|\w*metrics?|\w*_?(acc|accuracy|f1|auroc|recall|precision)\w*|confmat\w*"
-    r"|class_weights?|pos_weight|n_averaged"
-)
-"""First words under which Lightning modules keep losses, their weights and metrics, and `AveragedModel` its counter;
-none of them predicts. A script's `f1` may be a linear layer, though: no metric has a matrix for a weight."""
-
 HF_STEM: Final = "embedder.embedder.convolution.weight"
 
 
@@ -143,7 +137,7 @@ def _any_architecture(tensors: Mapping[str, Tensor], answers: Answers) -> Named:
     for_training = {f"{path}{n}" for n in inside if n.startswith(architecture.training_only)}
     if for_training:
         notes.append(
-            Note("ignored", f"auxiliary classifiers, which only help training: {_few(sorted(for_training))}")
+            Note("ignored", f"auxiliary classifiers, which only help training: {few(sorted(for_training))}")
         )
     kept = {f"{path}{name}" for name in trunk} | for_training | counters
     others = {name: tensor for name, tensor in tensors.items() if name not in kept}
@@ -170,7 +164,7 @@ def _resnet(tensors: Mapping[str, Tensor], path: str, answers: Answers) -> Named
         twice = sorted({name for name in inside if _child(name) != name and _child(name) in inside})
         if twice:
             raise WeightsRefused(
-                f"it holds {_few(twice)} and {_few(map(_child, twice))}: a Sequential of a ResNet's children beside modules "
+                f"it holds {few(twice)} and {few(map(_child, twice))}: a Sequential of a ResNet's children beside modules "
                 "with the names of such children; which is whose is not told"
             )
         inside = {_child(name): tensor for name, tensor in inside.items()}
@@ -206,18 +200,18 @@ def _with_head(
         notes: what was done so far.
         answers: what its owner said.
     """
-    beside = _beside(others, path.partition(".")[0])
+    beside = losses_and_metrics(others, path.partition(".")[0])
     if beside:
-        notes.append(Note("ignored", f"losses and metrics: {_few(sorted(beside))}"))
+        notes.append(Note("ignored", f"losses and metrics: {few(sorted(beside))}"))
     kept = {name: tensor for name, tensor in others.items() if name not in beside}
     normalisation, rest = own_normalisation(kept, notes)
-    if answers.head is None and (position := _followed(rest, path)) is not None:
+    if answers.head is None and (position := followed_in_its_sequential(rest, path)) is not None:
         parent, number = position
         notes.append(Note("renamed", f"positions behind {number} of the Sequential to `{root}`"))
         head = {name.removeprefix(parent): tensor for name, tensor in rest.items()}
         above = parent.removesuffix(".")
         return Named(trunk, head, above, path, style, number, tuple(notes), normalisation=normalisation)
-    found = _head_path(rest, path, root, style, answers)
+    found = head_path_in(rest, path, root, style, answers)
     if isinstance(found, Question):
         return Named(trunk, {}, None, path, style, notes=tuple(notes), questions=(found,))
     if found is None:
@@ -227,10 +221,10 @@ def _with_head(
     if left:
         if answers.head is None:
             raise WeightsRefused(
-                f"beside the trunk and its head `{found}` the file holds {_few(left)}, which no served network has; "
+                f"beside the trunk and its head `{found}` the file holds {few(left)}, which no served network has; "
                 f"if the predictions do not pass through them, say --head {found}"
             )
-        notes.append(Note("warning", f"--head leaves out {_few(left)}: no prediction may pass through them"))
+        notes.append(Note("warning", f"--head leaves out {few(left)}: no prediction may pass through them"))
     if found != f"{path}{root}":
         if ((path, found) == ("0.", "1") or path.endswith(".0.")) and any("running_mean" in n for n in head):
             style = "fastai"  # whose head begins with batch normalisation; others nest two Sequentials too
@@ -238,76 +232,9 @@ def _with_head(
     return Named(trunk, head, found, path, style, notes=tuple(notes), left=left, normalisation=normalisation)
 
 
-def _beside(others: Mapping[str, Tensor], wrapper: str) -> set[str]:
-    """Names of losses and metrics."""
-    found = {name: name.removeprefix(f"{wrapper}.").partition(".")[0] for name in others}
-    layers = {found[n] for n, tensor in others.items() if n.endswith(".weight") and tensor.ndim > 1}
-    return {
-        name
-        for name, word in found.items()
-        if (match := BESIDE.fullmatch(word)) and (match["loss"] or word not in layers)
-    }
-
-
 def _child(name: str) -> str:
     first, dot, rest = name.partition(".")
     return f"{CHILDREN[int(first)] if first in set('01234567') else first}{dot}{rest}"
-
-
-def _head_path(
-    rest: Mapping[str, Tensor], path: str, root: str, style: str, answers: Answers
-) -> str | Question | None:
-    """The module that follows the pooling; a Question where the names leave that open."""
-    if not rest:
-        return None
-    if answers.head is not None:
-        if not any(name.startswith(f"{answers.head}.") for name in rest):
-            raise WeightsRefused(
-                f"--head {answers.head}: no such module; beside the trunk are {_few(sorted(rest))}"
-            )
-        answers.use("head")
-        return answers.head
-    own = f"{path}{root}"
-    if all(name.startswith(f"{own}.") for name in rest):
-        return own
-    fastai = f"{path.removesuffix('0.')}1"
-    if style != "torchvision" and path.endswith("0.") and all(name.startswith(f"{fastai}.") for name in rest):
-        return fastai
-    modules = sorted(
-        {_module_of(n) for n, tensor in rest.items() if tensor.ndim > 1 and n.endswith(".weight")}
-    )
-    if not modules:
-        raise WeightsRefused(
-            f"beside the trunk `{path}` the file holds {_few(sorted(rest))}, and no layer among them that could be a head"
-        )
-    about = f"beside the trunk `{path}` the file holds {_few(sorted(rest))}: which module follows its average pooling"
-    return Question(about, " or ".join(f"--head {module}" for module in modules[:6]))
-
-
-def _followed(rest: Mapping[str, Tensor], path: str) -> tuple[str, int] | None:
-    """Where the trunk stands in a Sequential whose later positions hold the rest, in several: its parent and position."""
-    found = re.fullmatch(r"((?:.*\.)?)(\d{1,4})\.", path, re.ASCII)
-    if found is None:
-        return None
-    parent, number = found[1], int(found[2])
-    behind = {
-        int(match[1])
-        for name in rest
-        if (match := re.match(rf"{re.escape(parent)}(\d{{1,4}})\.", name, re.ASCII))
-    }
-    is_all = all(re.match(rf"{re.escape(parent)}\d{{1,4}}\.", name, re.ASCII) for name in rest)
-    return (parent, number) if is_all and len(behind) > 1 and min(behind) > number else None
-
-
-def _module_of(name: str) -> str:
-    """`classifier.1.weight` -> `classifier`, `model.head.fc.weight` -> `model.head.fc`."""
-    module = name.rpartition(".")[0]
-    return re.sub(r"(\.\d+)+$", "", module)
-
-
-def _few(names: Iterable[str]) -> str:
-    listed = [ascii(name)[1:-1][:60] for name in names]
-    return ", ".join(listed[:4]) + (f" and {len(listed) - 4} more" if len(listed) > 4 else "")
 
 
 # --- Hugging Face ------------------------------------------------------------------------------

@@ -16,7 +16,15 @@ from app.bundles.problems import did_you_mean, listed
 from app.errors import InvalidRequest
 from app.evaluation.labelled import class_indices
 from app.evaluation.metrics import Floats, Indices, confusion_matrix
-from app.evaluation.resampling import HALF, ROUNDS, SEED, Interval, around, group_of_a_picture
+from app.evaluation.resampling import (
+    HALF,
+    ROUNDS,
+    SEED,
+    Interval,
+    around,
+    group_of_a_picture,
+    weights_of_cells,
+)
 from app.evaluation.walk import plain
 
 
@@ -95,16 +103,11 @@ def on_the_line(
     count = len(shares)
     seen = confusion_matrix(true, predicted, count).astype(np.float64)
     cells, cell_of = np.unique(true * count + predicted, return_inverse=True)
-    sizes = np.bincount(cell_of).astype(np.float64)
     added = group_of_a_picture(true, groups, count)
     random = np.random.default_rng(seed)
     accuracies, precisions = np.empty(rounds), np.empty((rounds, count))
     for number in range(rounds):
-        if groups is None:
-            drawn = np.asarray(random.gamma(sizes), np.float64)
-        else:
-            weights = random.exponential(size=int(groups.max()) + 1)
-            drawn = np.asarray(np.bincount(cell_of, weights[groups], len(cells)), np.float64)
+        drawn = weights_of_cells(cell_of, groups, random)
         # A right and a wrong picture of each class are added with half a weight (Jeffreys), the wrong one to all others alike.
         wrong = added * random.gamma(HALF, size=count) / max(count - 1, 1)
         matrix = np.repeat(wrong[:, np.newaxis], count, axis=1)

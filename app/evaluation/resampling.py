@@ -91,11 +91,7 @@ def intervals_of(
     recalls, means = np.empty((2, rounds, class_count))
     scores = np.empty(rounds)
     for number in range(rounds):
-        if groups is None:
-            drawn = np.asarray(random.gamma(sizes), np.float64)
-        else:
-            weights = random.exponential(size=int(groups.max()) + 1)
-            drawn = np.asarray(np.bincount(cell_of, weights[groups], len(cells)), np.float64)
+        drawn = weights_of_cells(cell_of, groups, random)
         hits_added = added * random.gamma(HALF, size=class_count)
         recalls[number], _ = macro(drawn, hits_added, added * random.gamma(HALF, size=class_count))
         shared = added * random.gamma(HALF / int(shown.sum()), size=class_count)
@@ -111,6 +107,20 @@ def intervals_of(
         around(float(seen[shown].mean()), means[:, shown].mean(axis=1)),
         around(score, scores),
     )
+
+
+def weights_of_cells(cell_of: Indices, groups: Indices | None, random: np.random.Generator) -> Floats:
+    """One draw: exponential weights of the groups, added up in each cell of the confusion matrix that has pictures.
+
+    Args:
+        cell_of: (N,), 0..C-1: the cell that each picture stands in.
+        groups: (N,), 0..G-1; None: each picture is one of its own.
+        random: goes on from where it is.
+    """
+    if groups is None:
+        return np.asarray(random.gamma(np.bincount(cell_of).astype(np.float64)), np.float64)
+    weights = random.exponential(size=int(groups.max()) + 1)
+    return np.asarray(np.bincount(cell_of, weights[groups]), np.float64)
 
 
 def group_of_a_picture(true: Indices, groups: Indices | None, class_count: int) -> Floats:
