@@ -78,8 +78,13 @@ class Engine(Protocol):
     def batches_in_flight(self) -> int:
         """Calls of `run` that are worth making at the same time.
 
-        2 where one is copied while another is computed, or where each takes half of the cores.
+        2 where one is copied while another is computed; more where each takes a part of the cores, and one is to wait
+        for whichever is free.
         """
+
+    @property
+    def largest_batch(self) -> int | None:
+        """Images that it computes at a time: a larger call takes as long as several of that size; None: any number."""
 
     @property
     def ways(self) -> tuple[Run, ...]:

@@ -56,6 +56,7 @@ class CudaEngine(TorchEngine):
     """One servable on one CUDA device; see `app.engines.base.ProbingEngine`."""
 
     batches_in_flight = SLOTS
+    largest_batch: int | None = None
 
     def __init__(
         self,

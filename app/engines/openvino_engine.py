@@ -5,7 +5,7 @@ images (B, h, w, 3) uint8 -> graph (normalise -> trunk -> head) -> logits (B, K)
 One compiled graph with a dynamic batch dimension serves every warmed size: a graph for each would keep the weights once
 for each. A lone call computes on all cores; two at once on half of them each, by a second graph of two streams: threads
 of one pass wait for each other at every layer, and whatever takes a core from one of them holds up the other
-(docs/adr/0010). Models on one device take turns. Knows nothing of queues or files' meaning.
+(docs/adr/0010). A third waits inside OpenVINO for the half that ends first (0014). Models on one device take turns. Knows nothing of queues or files' meaning.
 """
 
 import ctypes
@@ -35,8 +35,10 @@ PINS_THREADS = False
 HALVED: Final = frozenset({"bfloat16", "int8"})
 """Precisions with the second graph. In float32 it would take 200 MB more of a ResNet-50 and give 6 % (docs/adr/0010)."""
 HALVES: Final = 2
-HALF_BATCH: Final = 4
-"""Images that a half computes at a time: 8 would be 2 % quicker and keep 40 MB more between layers (docs/adr/0010)."""
+PREPARED: Final = 1
+"""Calls that wait inside OpenVINO for a half, which takes them up without Python's interpreter (docs/adr/0014)."""
+HALVED_BATCH: Final = 4
+"""Images that such an engine computes at a time: 8 would be 2 % quicker and keep 40 MB more between layers (docs/adr/0010)."""
 MADV_DONTNEED: Final = 4
 
 
@@ -97,9 +99,10 @@ class OpenVinoEngine:
         self._halves: tuple[Any, ...] = ()
         if precision in HALVED and self.thread_count % HALVES == 0:
             divided = _compiled(graph, precision, self.thread_count, streams=HALVES)
-            self._halves = tuple(divided.create_infer_request() for _ in range(HALVES))
+            self._halves = tuple(divided.create_infer_request() for _ in range(HALVES + PREPARED))
+        self.largest_batch: int | None = HALVED_BATCH if self._halves else None
         self._free: SimpleQueue[Any] = SimpleQueue()
-        """Halves that nobody computes with."""
+        """Requests for a half that nobody uses."""
         for half in self._halves:
             self._free.put(half)
         self.batches_in_flight: int = max(1, len(self._halves))
@@ -108,16 +111,17 @@ class OpenVinoEngine:
     @property
     def ways(self) -> tuple[Run, ...]:
         """On all cores, and on each half of them."""
-        return (self._run_whole, *(partial(self._run_halves, number) for number in range(len(self._halves))))
+        halves = range(HALVES if self._halves else 0)
+        return (self._run_whole, *(partial(self._run_halves, number) for number in halves))
 
     def run(self, images: NDArray[np.uint8]) -> EngineOutput:
         """(B, h, w, 3) uint8 RGB -> logits (B, K), evidence (B, K, h', w'). Safe from many threads."""
         with self._turns.beside(self, self.batches_in_flight - 1) as is_first:
             if is_first:
                 return self._computed(self._whole, images)
-            half = self._free.get_nowait()  # no more than there are halves are let in
+            half = self._free.get_nowait()  # no more than there are requests are let in
             try:
-                return self._computed_by_half(half, images)
+                return self._computed(half, images)
             finally:
                 self._free.put(half)
 
@@ -135,9 +139,9 @@ class OpenVinoEngine:
 
     def _run_halves(self, number: int, images: NDArray[np.uint8]) -> EngineOutput:
         """All at once, since OpenVINO gives a call to whichever stream is free; the answer of one."""
-        with self._turns, ThreadPoolExecutor(HALVES) as pool:
+        with self._turns, ThreadPoolExecutor(len(self._halves) or 1) as pool:
             self._check_open()
-            outputs = list(pool.map(lambda half: self._computed_by_half(half, images), self._halves))
+            outputs = list(pool.map(lambda half: self._computed(half, images), self._halves))
         release_file_pages(self._numbers)
         return outputs[number]
 
@@ -145,24 +149,21 @@ class OpenVinoEngine:
         if self._is_closed:
             raise RuntimeError("the engine is closed")
 
-    def _computed_by_half(self, half: Any, images: NDArray[np.uint8]) -> EngineOutput:
-        parts = [
-            self._computed(half, images[start : start + HALF_BATCH])
-            for start in range(0, max(1, len(images)), HALF_BATCH)
-        ]
-        return EngineOutput(
-            logits=np.concatenate([part.logits for part in parts]),
-            evidence=np.concatenate([part.evidence for part in parts]),
-        )
-
     def _computed(self, request: Any, images: NDArray[np.uint8]) -> EngineOutput:
         height, width = self.input_size.height, self.input_size.width
         if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != (height, width, 3):
             raise ValueError(f"expected (B, {height}, {width}, 3) uint8, got {images.shape} {images.dtype}")
         self._check_open()
+        images, at_once = np.ascontiguousarray(images), self.largest_batch or len(images)
         # The input is only read; the outputs are copied, as the request writes into its own again.
-        answers = request.infer([np.ascontiguousarray(images)], share_inputs=True, share_outputs=False)
-        return EngineOutput(logits=answers[0], evidence=answers[1])
+        parts = [
+            request.infer([images[start : start + at_once]], share_inputs=True, share_outputs=False)
+            for start in range(0, max(1, len(images)), max(1, at_once))
+        ]
+        logits, evidence = zip(*((part[0], part[1]) for part in parts), strict=True)
+        if len(parts) == 1:
+            return EngineOutput(logits=logits[0], evidence=evidence[0])
+        return EngineOutput(logits=np.concatenate(logits), evidence=np.concatenate(evidence))
 
 
 def _compiled(graph: Path, precision: str, threads: int, *, streams: int) -> Any:

@@ -75,6 +75,7 @@ class TorchEngine:
     is_prepared: Final = True
     precision: str = "float32"
     batches_in_flight: int = 1
+    largest_batch: int | None = None
 
     def __init__(self, servable: Servable, device: str, *, lock: AbstractContextManager[object]) -> None:
         """Takes the servable over: its weights move to the device.

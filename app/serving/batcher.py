@@ -1,6 +1,7 @@
 """A queue in front of one or several devices: moves opaque entries, never looks inside.
 
-submit (event loop) -> line, bounded -> worker threads: form a batch -> runner -> each entry's own outcome
+submit, or expect (event loop) and put (any thread) -> line, bounded -> worker threads: form a batch -> runner
+    -> each entry's own outcome
 
 Work-conserving: an idle worker starts at once with whatever waits; while all are busy the next batch fills up. A batch
 is always one of the given (warmed) sizes, so nothing is padded; which one, `latency` says. Every accepted entry ends
@@ -12,8 +13,8 @@ images, no models, no HTTP.
 import asyncio
 import threading
 import time
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Generic
 
 from app.errors import (
@@ -63,7 +64,6 @@ class Batcher(Generic[EntryT, ResultT]):
         self._name = name
         self._capacity = Capacity(f"queue of {name}", max_entries=max_entries, max_bytes=max_bytes)
         self._line = Line[EntryT, ResultT]()
-        self._inside: Counter[Lane] = Counter()  # waiting or running; the event loop's
         self._outage = threading.Lock()  # workers may be lost at the same time
 
         def worker(runner: Runner[EntryT, ResultT], *, is_fallback: bool) -> Worker[EntryT, ResultT]:
@@ -112,8 +112,7 @@ class Batcher(Generic[EntryT, ResultT]):
         """
         living = self._living()
         batch_s = max((worker.batch_s for worker in living), default=0.0)
-        inside = dict(self._inside)  # at one go, before the event loop changes it
-        return _together_s(living, inside) > seconds + 2 * batch_s
+        return _together_s(living, self._line.inside()) > seconds + 2 * batch_s
 
     def reserve(self, deadline: float | None, lane: Lane = PLAIN) -> Hold:
         """Take a place early, before any work on an entry; it counts as waiting from now on.
@@ -167,20 +166,33 @@ class Batcher(Generic[EntryT, ResultT]):
         lane: Lane = PLAIN,
         place: Hold | None = None,
     ) -> Answer[ResultT]:
-        """Queue one entry and wait for its outcome.
+        """Queue one entry and wait for its outcome; arguments and errors as `expecting`, and those of `put`."""
+        with self.expecting(byte_count=byte_count, deadline=deadline, lane=lane, place=place) as waiting:
+            self.put(waiting, entry)
+            return await waiting.future
+
+    @contextmanager
+    def expecting(
+        self, *, byte_count: int, deadline: float, lane: Lane = PLAIN, place: Hold | None = None
+    ) -> Iterator[Waiting[EntryT, ResultT]]:
+        """What an entry waits in that is yet to be made, perhaps on another thread, which puts it into the queue itself.
+
+        Its future has the outcome; whoever leaves the `with` block waits for it no longer.
 
         Args:
-            entry: handed to a runner as it is.
-            byte_count: memory it holds, for the bound.
+            byte_count: memory the entry will hold, for the bound.
             deadline: time.monotonic() after which nobody wants the answer.
             lane: what it may be batched with.
             place: reserved before, for this entry; None: taken now. Free again with the outcome: what its caller still
                 does with the answer is no work of this queue.
 
         Raises:
-            QueueFull, ShuttingDown, NotReady: refused, at once; NotReady also when the last device was lost before
-                its turn came.
+            QueueFull, ShuttingDown, NotReady: refused, at once.
+            DeadlineExceeded: it had passed.
+
+        The future raises:
             DeadlineExceeded: not answered in time; it is not run, or its result is dropped.
+            NotReady: the last device was lost before its turn came.
             InferenceFailed: the runner raised on this very entry, or every device that tried it was lost.
         """
         now = time.monotonic()
@@ -189,17 +201,23 @@ class Batcher(Generic[EntryT, ResultT]):
         with self.reserve(deadline, lane) if place is None else place as held:
             held.grow(byte_count)
             loop = asyncio.get_running_loop()
-            waiting = Waiting[EntryT, ResultT](entry, lane, deadline, now, loop.create_future())
+            waiting = Waiting[EntryT, ResultT](lane, deadline, loop.create_future())
             # asyncio.timeout, which cancels the task, takes 5.6 us where this takes 1.7 (uvloop, a future that is done).
             alarm = loop.call_later(deadline - now, _give_up, waiting)
-            self._inside[lane] += 1
             try:
-                self._line.put(waiting)
-                return await waiting.future
+                yield waiting
             finally:
                 alarm.cancel()
-                self._inside[lane] -= 1
-                self._line.withdraw(waiting)
+                self._line.leave(waiting)
+
+    def put(self, waiting: Waiting[EntryT, ResultT], entry: EntryT) -> None:
+        """Queue what was expected, handed to a runner as it is; from any thread. Nothing, where its caller has left.
+
+        Raises:
+            NotReady: no worker is left.
+            ShuttingDown: all was done, and the workers ended.
+        """
+        self._line.put(waiting, entry)
 
     async def close(self, *, timeout_s: float) -> bool:
         """Take nothing new, finish what was accepted, end the workers; whether they ended in time."""
@@ -211,7 +229,7 @@ class Batcher(Generic[EntryT, ResultT]):
 
         Places that were taken early count as plain ones until their entry comes.
         """
-        counts = dict(self._inside)
+        counts = self._line.inside()
         early = self._capacity.entries - sum(counts.values())
         counts[PLAIN] = counts.get(PLAIN, 0) + max(0, early) + expected
         return _together_s(living, counts)
@@ -266,10 +284,11 @@ class Batcher(Generic[EntryT, ResultT]):
 
 def _give_up(waiting: Waiting[EntryT, ResultT]) -> None:
     if not waiting.future.done():
-        spent_s = time.monotonic() - waiting.queued_at
-        waiting.future.set_exception(
-            DeadlineExceeded(f"no answer within the deadline; {spent_s:.2f} s were spent in the queue")
-        )
+        said = "the deadline passed before the picture could be queued"
+        if waiting.is_inside:
+            spent_s = time.monotonic() - waiting.queued_at
+            said = f"no answer within the deadline; {spent_s:.2f} s were spent in the queue"
+        waiting.future.set_exception(DeadlineExceeded(said))
 
 
 def _together_s(living: Sequence[Worker[EntryT, ResultT]], counts: Mapping[Lane, int]) -> float:

@@ -52,7 +52,7 @@ def run_batch(engine: Engine, entries: Sequence[Entry]) -> Sequence[Result]:
     if entries[0].lane == WHOLE:
         results = [_whole(engine, entry) for entry in entries]
     elif entries[0].lane == PLAIN:
-        output = engine.run(np.stack([entry.pixels for entry in entries]))
+        output = engine.run(_stacked(entries))
         results = [Result(*row) for row in zip(output.logits, output.evidence, strict=True)]
     else:
         results = _probed(engine, entries)
@@ -70,8 +70,15 @@ def _whole(engine: Engine, entry: Entry) -> Result:
 def _probed(engine: Engine, entries: Sequence[Entry]) -> list[Result]:
     assert isinstance(engine, ProbingEngine)  # noqa: S101 - else the plan refused it
     probes = [entry.probe for entry in entries if entry.probe is not None]
-    output = engine.probe(np.stack([entry.pixels for entry in entries]), probes)
+    output = engine.probe(_stacked(entries), probes)
     return [Result(*row) for row in zip(output.logits, output.evidence, output.answers, strict=True)]
+
+
+def _stacked(entries: Sequence[Entry]) -> Pixels:
+    """(B, h, w, 3); of a lone one not even a copy."""
+    return (
+        entries[0].pixels[np.newaxis] if len(entries) == 1 else np.stack([entry.pixels for entry in entries])
+    )
 
 
 def _is_finite(result: Result) -> bool:

@@ -9,7 +9,8 @@ for a thread pool; infer is awaited on the event loop. Knows no HTTP.
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 
 from app.bundles.comparison import GoldenReport
 from app.bundles.repository import Bundle
-from app.domain import ClassScore, Probe, Probed, Size
+from app.domain import ClassScore, Probe, Size
 from app.engines.base import Engine, ProbingEngine
 from app.errors import ImageTooLarge, NotReady, Unavailable
 from app.explain.maps import softmax
@@ -31,26 +32,14 @@ from app.serving.abilities import abilities_of
 from app.serving.batcher import Batcher
 from app.serving.batches import HEAD_PROBES, LAYER_PROBES, WHOLE, Entry, Pixels, Result, run_batch
 from app.serving.capacity import Hold
-from app.serving.line import PLAIN, Answer, Lane
+from app.serving.inference import Expected, Inference, inference_of
+from app.serving.latency import sizes_up_to
+from app.serving.line import PLAIN, Lane
 from app.serving.outages import count_out_of_service, fault_of, living_names, outages_of
 from app.serving.worker import Runner
 
 PREPARING_RETRY_S = 5.0
 """torch's import and a ResNet-50 took 3 to 8 s on two shared cores."""
-
-
-@dataclass(frozen=True, slots=True)
-class Inference:
-    """What the engine said of one image."""
-
-    logits: NDArray[np.float32]
-    """(K,)"""
-    evidence: NDArray[np.float32]
-    """(K, h', w') in logit units; h' = w' = 0 where the head gives none."""
-    batch_size: int
-    queue_s: float
-    inference_s: float
-    probed: Probed | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +70,7 @@ class Deployment:
         proof: of this engine.
         others: the same network on further devices.
         fallback: the same network on the CPU; answers only when every other device is lost.
-        batch_sizes: the warmed sizes.
+        batch_sizes: that may run; each device's engine was warmed for those that it computes at a time.
         max_entries: bound of its queue.
         max_bytes: bound of its queue.
         max_image_pixels: larger pictures are refused.
@@ -114,7 +103,7 @@ class Deployment:
         self._max_image_pixels = max_image_pixels
         self._max_view_pixels = max_view_pixels
         self._worker_stall_s = worker_stall_s
-        self.batch_sizes = tuple(batch_sizes)
+        self.batch_sizes = tuple(sizes_up_to(engine.largest_batch, batch_sizes))
         self._preparing: asyncio.Future[None] | None = None
         proved = [ProvedEngine(engine, proof), *others]
         self._engines = [one.engine for one in (*proved, *([] if fallback is None else [fallback]))]
@@ -241,6 +230,17 @@ class Deployment:
         lane = PLAIN if probe is None else self._lane(probe)
         return await self._answered(Entry(pixels, lane, probe), deadline, place)
 
+    @contextmanager
+    def expecting(self, deadline: float, place: Hold, *, probe: Probe | None = None) -> Iterator[Expected]:
+        """Of an image of the model's size, which is yet to be made; the place and errors as Batcher.expecting."""
+        lane, size = PLAIN if probe is None else self._lane(probe), self.engine.input_size
+        with self._batcher.expecting(
+            byte_count=size.height * size.width * 3, deadline=deadline, lane=lane, place=place
+        ) as waiting:
+            yield Expected(
+                waiting.future, lambda pixels: self._batcher.put(waiting, Entry(pixels, lane, probe))
+            )
+
     async def infer_whole(self, pixels: Pixels, deadline: float) -> Inference:
         """Queue one image of any size, which runs alone; errors as Batcher.submit."""
         return await self._answered(Entry(pixels, WHOLE), deadline, None)
@@ -269,12 +269,10 @@ class Deployment:
         return HEAD_PROBES if layers <= {self.engine.target_layer} else LAYER_PROBES
 
     async def _answered(self, entry: Entry, deadline: float, place: Hold | None) -> Inference:
-        answer: Answer[Result] = await self._batcher.submit(
-            entry, byte_count=entry.pixels.nbytes, deadline=deadline, lane=entry.lane, place=place
-        )
-        result = answer.result
-        return Inference(
-            result.logits, result.evidence, answer.batch_size, answer.queue_s, answer.run_s, result.probed
+        return inference_of(
+            await self._batcher.submit(
+                entry, byte_count=entry.pixels.nbytes, deadline=deadline, lane=entry.lane, place=place
+            )
         )
 
 
@@ -283,6 +281,7 @@ def _runner(proved: ProvedEngine, batch_sizes: Sequence[int]) -> Runner[Entry, R
     return Runner(
         engine.device,
         partial(run_batch, engine),
-        latency_s={size: proof.latency_s[size] for size in batch_sizes},
+        latency_s={size: proof.latency_s[size] for size in sizes_up_to(engine.largest_batch, batch_sizes)},
         in_flight=engine.batches_in_flight,
+        largest=engine.largest_batch,
     )

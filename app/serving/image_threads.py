@@ -1,6 +1,6 @@
 """The threads that decode, resize and draw: one while the engines have enough to do, all of them where these would wait.
 
-work of a request (event loop) -> line -> taken by a thread -> result or error (event loop)
+work of a request (event loop) -> line -> taken by a thread -> result or error (event loop), or handed on by the work itself
 
 Each thread that runs Python takes the interpreter from the event loop for moments, and for milliseconds where it loses
 its core meanwhile. A second picture decoded at the same time makes nothing quicker while a second's worth of them waits
@@ -45,6 +45,8 @@ class _Job:
     outcome: "asyncio.Future[Any]"
     number: int
     has_begun: bool = False
+    is_handed_on: bool = False
+    """Its work leads to the outcome, unless it fails."""
 
 
 class ImageThreads:
@@ -78,7 +80,32 @@ class ImageThreads:
         Raises:
             ShuttingDown: nothing begins any more.
         """
-        job = _Job(work, consumer, asyncio.get_running_loop().create_future(), next(self._numbers))
+        result: ResultT = await self._outcome_of(
+            _Job(work, consumer, asyncio.get_running_loop().create_future(), next(self._numbers))
+        )
+        return result
+
+    async def hand_on(
+        self,
+        work: Callable[[], object],
+        outcome: "asyncio.Future[ResultT]",
+        *,
+        consumer: Consumer | None = None,
+    ) -> ResultT:
+        """The outcome, to which the work leads by handing on what it made; only its error is told from here.
+
+        Args:
+            work: called on one of the threads.
+            outcome: the event loop's; cancelled with its caller.
+            consumer: as of `run`, whose errors it has, too.
+        """
+        result: ResultT = await self._outcome_of(
+            _Job(work, consumer, outcome, next(self._numbers), is_handed_on=True)
+        )
+        return result
+
+    async def _outcome_of(self, job: _Job) -> Any:
+        consumer = job.consumer
         with self._changed:
             if self._is_closed:
                 raise ShuttingDown("the server is shutting down; try another")
@@ -87,13 +114,12 @@ class ImageThreads:
         if self._next_look is None:
             self._next_look = asyncio.get_running_loop().call_later(LOOK_AGAIN_S, self._look_again)
         try:
-            result: ResultT = await job.outcome
+            return await job.outcome
         finally:
             if not job.has_begun:
                 with self._changed:
                     if not job.has_begun:
                         self._take_out(job)
-        return result
 
     def close(self) -> None:
         """Begin nothing more; waits for nothing."""
@@ -157,8 +183,9 @@ class ImageThreads:
                 result = job.work()
             except BaseException as raised:  # noqa: BLE001 - whatever it is, it is the caller's
                 error = raised
-            with suppress(RuntimeError):  # the event loop has ended, and with it the caller
-                job.outcome.get_loop().call_soon_threadsafe(_deliver, job.outcome, result, error)
+            if error is not None or not job.is_handed_on:
+                with suppress(RuntimeError):  # the event loop has ended, and with it the caller
+                    job.outcome.get_loop().call_soon_threadsafe(_deliver, job.outcome, result, error)
             del job, result, error  # a picture; the next may be long in coming
             with self._changed:
                 self._busy -= 1

@@ -18,6 +18,11 @@ EQUAL = 0.05
 one costs fewer rounds outside the device."""
 
 
+def sizes_up_to(largest: int | None, sizes: Sequence[int]) -> list[int]:
+    """Those of the sizes that are no larger, each once and in order of size; None: all of them."""
+    return sorted({size for size in sizes if largest is None or size <= largest})
+
+
 class LatencyModel:
     """Seconds per batch by size.
 
@@ -37,13 +42,10 @@ class LatencyModel:
         if wrong:
             raise ValueError(f"no measured seconds for the batch sizes {wrong}")
         self._weights = {size: measured[size] if measured else float(size) for size in sizes}
+        self.fastest_size = self._fastest(list(self._weights))
+        """The size with the most entries a second; a larger one may be slower per entry, on some processors."""
         self._ratio: float | None = 1.0 if measured else None
         self._drains: dict[int, float] = {}
-
-    @property
-    def fastest_size(self) -> int:
-        """The size with the most entries a second; a larger one may be slower per entry, on some processors."""
-        return self._fastest(list(self._weights))
 
     def seconds(self, size: int) -> float:
         """Predicted, for one batch; 0 while nothing is known."""

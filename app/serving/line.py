@@ -1,6 +1,6 @@
 """The line in front of the workers: entries wait in it, workers take batches of one lane out of it.
 
-put (event loop) -> oldest first, in lanes -> take (worker threads) -> finished, or put_back when a device was lost
+put (any thread) -> oldest first, in lanes -> take (worker threads) -> finished, or put_back when a device was lost
 
 Entries are batched with those of their own lane; the oldest entry leads, so no lane starves another. Who left, or whose
 deadline passed, is not taken. Thread-safe; knows neither what an entry is nor what a worker does with it.
@@ -11,7 +11,7 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
 from app.errors import NotReady, ShuttingDown
@@ -46,12 +46,16 @@ class Answer(Generic[ResultT]):
 class Waiting(Generic[EntryT, ResultT]):
     """One accepted entry on its way to its outcome."""
 
-    entry: EntryT
     lane: Lane
     deadline: float
     """time.monotonic()."""
-    queued_at: float
     future: "asyncio.Future[Answer[ResultT]]"
+    entry: EntryT = field(init=False)
+    """From when it is put into the line."""
+    queued_at: float = field(init=False)
+    """time.monotonic() of that."""
+    is_inside: bool = False
+    """It waits or runs; the line's."""
     is_settled: bool = False
     """Its outcome is on its way to the event loop; the worker's."""
     was_retried: bool = False
@@ -78,14 +82,19 @@ class Taker(Protocol[EntryT, ResultT]):
         Batches of one taker take each other's time: beside one, another takes twice as long as alone.
         """
 
+    def fewest(self, *, running: int) -> int:
+        """Plain entries of which it would take any, while it runs that many batches."""
+
 
 class Line(Generic[EntryT, ResultT]):
     """What waits, and how many batches run."""
 
     def __init__(self) -> None:
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
         self._waiting: deque[Waiting[EntryT, ResultT]] = deque()
         self._running: Counter[Taker[EntryT, ResultT]] = Counter()
+        self._inside: Counter[Lane] = Counter()
+        self._asleep: dict[Taker[EntryT, ResultT], _Sleepers] = {}
         self._is_closing = False
         self._has_ended = False
         self._abandoned: str | None = None
@@ -95,73 +104,109 @@ class Line(Generic[EntryT, ResultT]):
         """Nothing new may come."""
         return self._is_closing
 
-    def put(self, waiting: Waiting[EntryT, ResultT]) -> None:
-        """Queue an entry.
+    def inside(self) -> dict[Lane, int]:
+        """Entries of each lane that wait or run, as things stand; from any thread."""
+        return dict(self._inside)  # at one go, before another thread changes it
+
+    def put(self, waiting: Waiting[EntryT, ResultT], entry: EntryT) -> None:
+        """Queue an entry; does nothing where its caller has left.
 
         Raises:
             NotReady: there is nobody left to take it.
             ShuttingDown: it came after all was done and takers ended.
         """
-        with self._changed:
+        with self._lock:
             if self._has_ended:
                 raise ShuttingDown("the server is shutting down; try another")
             if self._abandoned is not None:
                 raise NotReady(self._abandoned)
+            if waiting.future.done():
+                return
+            waiting.entry, waiting.queued_at, waiting.is_inside = entry, time.monotonic(), True
+            self._inside[waiting.lane] += 1
             self._waiting.append(waiting)
-            self._changed.notify_all()
+            self._wake(all_plain=waiting.lane == PLAIN)
 
     def put_back(self, batch: Sequence[Waiting[EntryT, ResultT]]) -> None:
         """Let others take what somebody could not finish, before all that came later."""
-        with self._changed:
+        with self._lock:
             self._waiting.extendleft(reversed(batch))
-            self._changed.notify_all()
+            self._wake_all()
 
-    def withdraw(self, waiting: Waiting[EntryT, ResultT]) -> None:
-        """Take an entry that nobody waits for out of the line, so that its slot is free at once."""
-        if waiting.is_settled:
-            return  # the usual case
-        with self._changed:
+    def leave(self, waiting: Waiting[EntryT, ResultT]) -> None:
+        """Nobody waits for this entry any more, answered or not: it is out of the line at once, or never comes into it."""
+        with self._lock:
+            waiting.future.cancel()
+            if waiting.is_inside:
+                waiting.is_inside = False
+                self._inside[waiting.lane] -= 1
             # Not remove() and its error, whose text holds the entry: printing its arrays took most of the event loop.
-            if waiting in self._waiting:
+            if not waiting.is_settled and waiting in self._waiting:
                 self._waiting.remove(waiting)
 
     def take(self, taker: Taker[EntryT, ResultT]) -> list[Waiting[EntryT, ResultT]] | None:
         """Wait for a batch; None when there will be none: closed and all done, or the taker is lost."""
-        with self._changed:
+        with self._lock:
             while not taker.is_lost:
                 now = time.monotonic()
                 # Their callers' own timers have answered, or are about to.
                 self._waiting = deque(waiting for waiting in self._waiting if waiting.is_wanted(now))
                 if batch := self._batch_for(taker, now):
                     self._running[taker] += 1
+                    self._wake(all_plain=all(one.lane == PLAIN for one in self._waiting))
                     return batch
                 # What runs elsewhere may come back, if a device is lost.
                 if self._is_closing and not self._waiting and not self._running.total():
                     self._has_ended = True
                     return None
-                self._changed.wait()
+                self._sleepers(taker).sleep()
             return None
 
     def finished(self, taker: Taker[EntryT, ResultT]) -> None:
-        """A batch that was taken is done with; others may go on, or end."""
-        with self._changed:
+        """A batch that was taken is done with; whoever ran it takes the next, or is lost and puts back what it had."""
+        with self._lock:
             self._running[taker] -= 1
-            self._changed.notify_all()
+            if self._is_closing:
+                self._wake_all()
 
     def close(self) -> None:
         """Takers end when all is done."""
-        with self._changed:
+        with self._lock:
             self._is_closing = True
-            self._changed.notify_all()
+            self._wake_all()
 
     def abandon(self, reason: str) -> list[Waiting[EntryT, ResultT]]:
         """There is nobody left; refuses what comes from now on and returns what waited."""
-        with self._changed:
+        with self._lock:
             self._abandoned = reason
             left = list(self._waiting)
             self._waiting.clear()
-            self._changed.notify_all()
+            self._wake_all()
             return left
+
+    # --- under the lock ------------------------------------------------------------------------------
+
+    def _sleepers(self, taker: Taker[EntryT, ResultT]) -> "_Sleepers":
+        if taker not in self._asleep:
+            self._asleep[taker] = _Sleepers(self._lock)
+        return self._asleep[taker]
+
+    def _wake(self, *, all_plain: bool) -> None:
+        """One of each taker's threads, where what waits may be enough for it; the next is its to wake.
+
+        All of them for every entry would take the interpreter from the event loop eight times for each batch. Of lanes
+        that are not plain nobody says beforehand what is enough.
+        """
+        if not all_plain:
+            self._wake_all()
+            return
+        for taker, sleepers in self._asleep.items():
+            if sleepers.count and len(self._waiting) >= taker.fewest(running=self._running[taker]):
+                sleepers.wake(1)
+
+    def _wake_all(self) -> None:
+        for sleepers in self._asleep.values():
+            sleepers.wake(sleepers.count)
 
     def _batch_for(self, taker: Taker[EntryT, ResultT], now: float) -> list[Waiting[EntryT, ResultT]]:
         """The oldest entry and those of its lane that run with it, out of the line.
@@ -179,3 +224,22 @@ class Line(Generic[EntryT, ResultT]):
         for waiting in batch:
             self._waiting.remove(waiting)
         return batch
+
+
+class _Sleepers:
+    """A taker's threads that wait for a batch, under the line's lock."""
+
+    def __init__(self, lock: threading.Lock) -> None:
+        self._changed = threading.Condition(lock)
+        self.count = 0
+        """That nobody has woken yet."""
+
+    def sleep(self) -> None:
+        """Until somebody wakes it."""
+        self.count += 1
+        self._changed.wait()
+
+    def wake(self, count: int) -> None:
+        """So many of them, at most `self.count`."""
+        self.count -= count
+        self._changed.notify(count)

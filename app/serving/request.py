@@ -10,7 +10,8 @@ from app.explain.sentence import Language
 from app.images.decode import Picture
 from app.serving.batches import Pixels
 from app.serving.capacity import Hold
-from app.serving.deployment import Deployment, Inference
+from app.serving.deployment import Deployment
+from app.serving.inference import Inference
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,7 @@ The only room that sees a whole request, so it alone takes the times. Knows no H
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
@@ -18,7 +17,6 @@ from app.domain import (
     Size,
     Timings,
 )
-from app.errors import DeadlineExceeded
 from app.explain.cover import CoverPictures
 from app.explain.explanation import Place, Said, explain
 from app.explain.findings import LANGUAGES, Findings, find, in_words
@@ -28,10 +26,12 @@ from app.serving.admission import Admission
 from app.serving.batches import Pixels
 from app.serving.catalogue import Catalogue
 from app.serving.checking import cover_check, cover_pictures, faithfulness
+from app.serving.deadlines import timed, within_deadline
 from app.serving.deployment import Deployment
 from app.serving.drawing import DrawingStyle, draw
-from app.serving.image_threads import Consumer, ImageThreads
-from app.serving.reading import read_picture
+from app.serving.image_threads import ImageThreads
+from app.serving.inference import Inference, inference_of
+from app.serving.reading import Read, read_picture
 from app.serving.request import Explained, Seen, Ticket
 
 ResultT = TypeVar("ResultT")
@@ -60,11 +60,11 @@ class Service:
             UnreadableImage, UnsupportedImage, ImageTooLarge: the picture.
             QueueFull, ShuttingDown, DeadlineExceeded, InferenceFailed: as Batcher.submit.
         """
-        plan = None if style is None else ticket.deployment.plan(Question())
-        async with _deadline(ticket):
-            seen = await self._see(ticket, body, keeps_picture=style is not None)
-            if style is None or plan is None:
-                return self._prediction(ticket, seen, top_k, None)
+        if style is None:  # what waits for its answer has the deadline of its own
+            return self._prediction(ticket, await self._see(ticket, body, keeps_picture=False), top_k, None)
+        plan = ticket.deployment.plan(Question())
+        async with within_deadline(ticket):
+            seen = await self._see(ticket, body, keeps_picture=True)
             explanation = _explanation(ticket.deployment, seen, plan)
             (cam, _), seen = await self._show(ticket, seen, explanation, style=style)
             return self._prediction(ticket, seen, top_k, cam)
@@ -95,7 +95,7 @@ class Service:
             QueueFull, ShuttingDown, DeadlineExceeded, InferenceFailed: as Batcher.submit.
         """
         await ticket.deployment.prepare(plan, ticket.deadline)
-        async with _deadline(ticket):
+        async with within_deadline(ticket):
             is_whole = plan.view == "full"
             seen = await self._see(
                 ticket, body, keeps_picture=style is not None or is_whole, probe=plan.probe
@@ -127,16 +127,17 @@ class Service:
         self, ticket: Ticket, body: bytes, *, keeps_picture: bool, probe: Probe | None = None
     ) -> Seen:
         deployment = ticket.deployment
-
-        read, waited_s = await self._on_image_thread(
-            ticket,
-            lambda: read_picture(deployment, body, keeps_picture=keeps_picture),
-            consumer=deployment,
-        )
-        if read.picture is not None:
+        work = timed(ticket, lambda: read_picture(deployment, body, keeps_picture=keeps_picture))
+        if keeps_picture:
+            read, waited_s = await self._images.run(work, consumer=deployment)
+            assert read.picture is not None  # noqa: S101 - kept
             ticket.hold.grow(read.picture.nbytes)
+            inference = await deployment.infer(
+                read.prepared.pixels, ticket.deadline, ticket.place, probe=probe
+            )
+        else:
+            (read, waited_s), inference = await self._read_into_queue(ticket, work, probe)
         pixels = read.prepared.pixels
-        inference = await deployment.infer(pixels, ticket.deadline, ticket.place, probe=probe)
         return Seen(
             read.picture,
             read.image,
@@ -152,6 +153,20 @@ class Service:
                 inference=inference.inference_s * 1000,
             ),
         )
+
+    async def _read_into_queue(
+        self, ticket: Ticket, work: Callable[[], tuple[Read, float]], probe: Probe | None
+    ) -> tuple[tuple[Read, float], Inference]:
+        """The image thread puts it there itself: the event loop hears of a picture only with its answer."""
+        done: list[tuple[Read, float]] = []
+        with ticket.deployment.expecting(ticket.deadline, ticket.place, probe=probe) as expected:
+
+            def read_and_put() -> None:
+                done.append(work())
+                expected.put(done[0][0].prepared.pixels)
+
+            answer = await self._images.hand_on(read_and_put, expected.outcome, consumer=ticket.deployment)
+        return done[0], inference_of(answer)
 
     async def _see_whole(self, ticket: Ticket, seen: Seen) -> Seen:
         """The same picture without the manifest's crops, in the queue a second time; times are added up."""
@@ -246,19 +261,9 @@ class Service:
         timings = replace(seen.timings, queue=seen.timings.queue + waited_s * 1000, render=render_ms)
         return shown, replace(seen, timings=timings)
 
-    async def _on_image_thread(
-        self, ticket: Ticket, work: Callable[[], ResultT], *, consumer: Consumer | None = None
-    ) -> tuple[ResultT, float]:
+    async def _on_image_thread(self, ticket: Ticket, work: Callable[[], ResultT]) -> tuple[ResultT, float]:
         """Run on an image thread, unless the deadline passed while waiting for one; result, seconds waited."""
-        queued = time.monotonic()
-
-        def run() -> tuple[ResultT, float]:
-            begun = time.monotonic()
-            if begun > ticket.deadline:
-                raise DeadlineExceeded("the deadline passed before a thread was free for the picture")
-            return work(), begun - queued
-
-        return await self._images.run(run, consumer=consumer)
+        return await self._images.run(timed(ticket, work))
 
     def _prediction(self, ticket: Ticket, seen: Seen, top_k: int, cam: EncodedPicture | None) -> Prediction:
         return Prediction(
@@ -272,15 +277,6 @@ class Service:
             warnings=seen.warnings,
             cam=cam,
         )
-
-
-@asynccontextmanager
-async def _deadline(ticket: Ticket) -> AsyncIterator[None]:
-    try:
-        async with asyncio.timeout(max(0.0, ticket.deadline - time.monotonic())):
-            yield
-    except TimeoutError:
-        raise DeadlineExceeded("no answer within the deadline; the work was dropped") from None
 
 
 def _explanation(deployment: Deployment, seen: Seen, plan: Plan) -> Explanation:

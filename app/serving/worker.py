@@ -17,7 +17,7 @@ from typing import Generic
 
 from app.errors import DeviceLost, InferenceFailed, LinesideError
 from app.serving.crowds import Crowd
-from app.serving.latency import LatencyModel
+from app.serving.latency import LatencyModel, sizes_up_to
 from app.serving.line import PLAIN, Answer, EntryT, Lane, Line, ResultT, Waiting
 
 log = logging.getLogger(__name__)
@@ -38,6 +38,8 @@ class Runner(Generic[EntryT, ResultT]):
     """Measured seconds of a plain batch by size; empty: not measured."""
     in_flight: int = 1
     """Batches that may be under way at a time: one is copied while another is computed, or each has its own cores."""
+    largest: int | None = None
+    """Most entries of a batch: more would only be computed one part after the other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +83,11 @@ class Worker(Generic[EntryT, ResultT]):
         self._model = model
         self._runner = runner
         self._line = line
-        self._batch_sizes = batch_sizes
+        self._batch_sizes = sizes_up_to(runner.largest, batch_sizes)
         self._on_batch = on_batch
         self._on_lost = on_lost
         self._is_fallback = is_fallback
-        self._latency = {PLAIN: LatencyModel(batch_sizes, runner.latency_s)}
+        self._latency = {PLAIN: LatencyModel(self._batch_sizes, runner.latency_s)}
         self._lost: str | None = None
         self._at_work = 0
         """Threads. Thread.is_alive tries a lock, and is_alive is asked several times for every request."""
@@ -166,6 +168,10 @@ class Worker(Generic[EntryT, ResultT]):
         # Those under way take each other's time, whether they share the device or wait for one another.
         return model.size_for([(waiting.deadline - now) / (1 + running) for waiting in alike])
 
+    def fewest(self, *, running: int) -> int:
+        """Plain entries of which it would take any, while it runs that many batches."""
+        return self._latency[PLAIN].fastest_size if running else 1
+
     # --- its threads -------------------------------------------------------------------------------
 
     def _work(self) -> None:
@@ -244,8 +250,7 @@ class Worker(Generic[EntryT, ResultT]):
 
     def _model_of(self, lane: Lane) -> LatencyModel:
         if lane not in self._latency:
-            sizes = [size for size in self._batch_sizes if lane.largest is None or size <= lane.largest]
-            self._latency[lane] = LatencyModel(sizes)
+            self._latency[lane] = LatencyModel(sizes_up_to(lane.largest, self._batch_sizes))
         return self._latency[lane]
 
 

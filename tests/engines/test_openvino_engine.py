@@ -146,7 +146,8 @@ def test_every_way_of_a_halved_engine_answers_as_torch_does(tmp_path: Path) -> N
     engine = halved_engine_of(servable, tmp_path)
 
     assert len(engine.ways) == 3  # on all cores, and on each half
-    for count in (1, 3, 4, 5, 9):  # a half computes four at a time
+    assert engine.largest_batch == 4
+    for count in (1, 3, 4, 5, 9):
         images = noise(count, seed=count)
         with torch.inference_mode():
             logits, evidence = (tensor.numpy() for tensor in servable(torch.from_numpy(images)))
@@ -156,7 +157,9 @@ def test_every_way_of_a_halved_engine_answers_as_torch_does(tmp_path: Path) -> N
             assert close_to(output.evidence, evidence, 1e-5)
 
 
-def test_two_calls_are_inside_a_halved_engine_at_once_and_every_caller_gets_its_own(tmp_path: Path) -> None:
+def test_two_calls_compute_in_a_halved_engine_and_a_third_is_ready_and_every_caller_gets_its_own(
+    tmp_path: Path,
+) -> None:
     turns = WatchedTurns()
     engine = halved_engine_of(servable_of(LinearHead()), tmp_path, turns)
     alone = [engine.run(noise(2, seed)) for seed in range(8)]
@@ -164,7 +167,7 @@ def test_two_calls_are_inside_a_halved_engine_at_once_and_every_caller_gets_its_
     with ThreadPoolExecutor(8) as pool:
         together = list(pool.map(lambda seed: engine.run(noise(2, seed % 8)), range(64)))
 
-    assert turns.most == engine.batches_in_flight == 2
+    assert turns.most == engine.batches_in_flight == 3
     assert turns.seconds > 0
     for seed, output in enumerate(together):
         assert close_to(output.logits, alone[seed % 8].logits, 1e-5)
@@ -177,7 +180,7 @@ def test_an_engine_is_whole_where_halves_cost_too_much_or_are_none(
 ) -> None:
     engine = engine_of(servable_of(LinearHead()), tmp_path, precision=precision, threads=threads)
 
-    assert (engine.batches_in_flight, len(engine.ways)) == (1, 1)
+    assert (engine.batches_in_flight, len(engine.ways), engine.largest_batch) == (1, 1, None)
 
 
 def test_arrays_of_another_size_or_type_are_refused_and_odd_strides_are_taken(tmp_path: Path) -> None:

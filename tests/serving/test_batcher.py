@@ -61,6 +61,34 @@ async def test_lanes_run_apart_and_the_oldest_entry_leads() -> None:
     assert [answer.result for answer in answers] == [2 * n for n in range(1, 10)]
 
 
+async def test_entry_may_be_made_on_another_thread_which_queues_it_itself() -> None:
+    """Its place counts as early taken until then; the answer comes to the event loop."""
+    device = Device()
+    async with running_batcher(device) as batcher:
+        with batcher.expecting(byte_count=10, deadline=time.monotonic() + 30) as waiting:
+            assert batcher.entry_count == 1
+            await asyncio.to_thread(batcher.put, waiting, 7)
+            answer = await waiting.future
+
+        assert (answer.result, answer.batch_size) == (14, 1)
+        assert batcher.entry_count == 0
+
+
+async def test_entry_that_is_made_too_late_is_not_queued() -> None:
+    device = Device()
+    async with running_batcher(device) as batcher:
+        with (
+            pytest.raises(DeadlineExceeded, match="before the picture could be queued"),
+            batcher.expecting(byte_count=10, deadline=time.monotonic() + 0.01) as waiting,
+        ):
+            await waiting.future
+        batcher.put(waiting, 7)
+
+        assert batcher.entry_count == 0
+        assert (await call(batcher, 1)).result == 2
+    assert device.batches == [[1]]
+
+
 async def test_client_that_leaves_does_not_hurt_its_neighbours_and_is_not_computed() -> None:
     """Cancelling one queued call frees its slot at once; the rest of its batch is answered."""
     device = Device(held=True)

@@ -26,6 +26,7 @@ class ScriptedEngine:
     runtime = "scripted"
     precision = "float32"
     batches_in_flight = 1
+    largest_batch: int | None = None
     input_size = Size(2, 2)
     class_count = 3
     evidence_kind: EvidenceKind = "exact"
@@ -127,6 +128,20 @@ async def test_answer_that_is_no_number_is_an_error_not_a_class(bundle: Bundle) 
         engine.logits = np.zeros(3, dtype=np.float32)
 
         assert (await deployment.infer(IMAGE, time.monotonic() + 5)).logits.tolist() == [0, 0, 0]
+
+
+async def test_sizes_that_an_engine_computes_in_parts_do_not_run(bundle: Bundle) -> None:
+    """Whoever is in the first part would wait for the second."""
+    engine = ScriptedEngine([0.0, 0.0, 0.0])
+    engine.largest_batch = 1
+    async with deployed(bundle, engine) as deployment:
+        engine.may_go_on.clear()
+        calls = [asyncio.create_task(deployment.infer(IMAGE, time.monotonic() + 20)) for _ in range(4)]
+        await until(lambda: deployment.entry_count == 4)
+        engine.may_go_on.set()
+
+        assert deployment.batch_sizes == (1,)
+        assert [inference.batch_size for inference in await asyncio.gather(*calls)] == [1, 1, 1, 1]
 
 
 async def test_hanging_device_is_a_fault_and_mere_load_is_not(bundle: Bundle) -> None:

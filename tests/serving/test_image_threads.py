@@ -173,6 +173,45 @@ async def test_picture_is_decoded_beside_a_slow_one_once_the_queue_is_empty(two:
     assert await batcher.close(timeout_s=5)
 
 
+async def test_what_is_handed_on_is_told_where_it_leads_to_and_its_error_at_once(two: ImageThreads) -> None:
+    """The event loop hears of no step between."""
+    loop = asyncio.get_running_loop()
+    made: list[str] = []
+    led_to = loop.create_future()
+    answer = asyncio.create_task(two.hand_on(lambda: made.append("pixels"), led_to))
+    await until(lambda: made == ["pixels"])
+    assert await two.run(lambda: 7) == 7
+    assert not answer.done()
+    led_to.set_result("boar")
+    assert await answer == "boar"
+
+    def fail() -> None:
+        raise LookupError("no such picture")
+
+    with pytest.raises(LookupError, match="no such picture"):
+        await two.hand_on(fail, loop.create_future())
+    two.close()
+    with pytest.raises(ShuttingDown):
+        await two.hand_on(fail, loop.create_future())
+
+
+async def test_who_leaves_before_what_he_hands_on_began_takes_it_back(two: ImageThreads) -> None:
+    model, first, left = Model(is_supplied=True), Work(), Work()
+    outcome = asyncio.get_running_loop().create_future()
+    held = begin(two, first, model)
+    await until(first.begun.is_set)
+    leaver = asyncio.create_task(two.hand_on(left, outcome, consumer=model))
+    await asyncio.sleep(0)
+    leaver.cancel()
+    await asyncio.wait([leaver])
+    first.may_end.set()
+    await held
+    assert await two.run(lambda: 7, consumer=model) == 7
+
+    assert outcome.cancelled()
+    assert not left.begun.is_set()
+
+
 async def test_who_leaves_before_it_began_takes_it_back(two: ImageThreads) -> None:
     model, first, left, last = Model(is_supplied=True), Work(), Work(), Work()
     tasks = [begin(two, work, model) for work in (first, left, last)]

@@ -236,10 +236,27 @@ async def test_size_of_a_batch_allows_for_the_one_that_runs_beside_it(
     )
     now = time.monotonic()
     future = asyncio.get_running_loop().create_future
-    alike = [Waiting(number, PLAIN, now + left_s, now, future()) for number in range(4)]
+    alike = [Waiting[int, int](PLAIN, now + left_s, future()) for _ in range(4)]
 
     assert worker.batch_size(alike, now, running=0) == alone
     assert worker.batch_size(alike, now, running=1) == beside_another
+
+
+async def test_a_device_is_given_no_more_at_a_time_than_it_computes_at_a_time() -> None:
+    """Of two behind one queue, each its own."""
+    small, large = Device(held=True), Device(held=True)
+    runners = [Runner("small", small.run, {1: 0.1, 2: 0.15}, largest=2), Runner("large", large.run)]
+    batcher = Batcher[int, int]("test", runners, batch_sizes=[1, 2, 4], max_entries=99, max_bytes=999)
+    batcher.start()
+    calls = [call(batcher, n) for n in range(1, 15)]
+    await queued(batcher, 14)
+    for device in (small, large):
+        device.let_go()
+    answers = await asyncio.gather(*calls)
+
+    assert [answer.result for answer in answers] == [2 * n for n in range(1, 15)]
+    assert max(map(len, small.batches)) <= 2
+    assert await batcher.close(timeout_s=10)
 
 
 async def test_a_batch_that_hangs_is_noticed_although_the_one_beside_it_is_answered() -> None:

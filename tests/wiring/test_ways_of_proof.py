@@ -79,6 +79,17 @@ def test_proof_ends_between_its_steps_where_the_server_stops(
     assert done == ["golden", "warm-up"][: 1 + (last == "warm-up")]
 
 
+def test_only_sizes_that_are_computed_at_a_time_are_warmed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = write_random_bundle(tmp_path)
+    monkeypatch.setattr(TorchEngine, "largest_batch", 2)
+
+    proved = prove(bundle.folder, machine=Machine.reference(), batch_sizes=(4, 1, 2, 2), max_pixels=10**7)
+
+    assert list(proved.proof.latency_s) == [1, 2]
+
+
 def test_every_way_is_warmed_at_every_size() -> None:
     """The first pass of a way lays out its weights, which would keep a request waiting for seconds."""
     spec = NetworkSpec("cifar_resnet14", 3, Size(32, 32), LinearHead(), Normalisation())

@@ -1,0 +1,44 @@
+"""One image on its way through the queue, as the service knows it: expected, then answered."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.domain import Probed
+from app.serving.batches import Pixels, Result
+from app.serving.line import Answer
+
+
+class Expected(NamedTuple):
+    """An image that is yet to be made."""
+
+    outcome: asyncio.Future[Answer[Result]]
+    """Errors as those of the future of Batcher.expecting."""
+    put: Callable[[Pixels], None]
+    """Queues it, from any thread; errors as Batcher.put."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inference:
+    """What the engine said of one image."""
+
+    logits: NDArray[np.float32]
+    """(K,)"""
+    evidence: NDArray[np.float32]
+    """(K, h', w') in logit units; h' = w' = 0 where the head gives none."""
+    batch_size: int
+    queue_s: float
+    inference_s: float
+    probed: Probed | None = None
+
+
+def inference_of(answer: Answer[Result]) -> Inference:
+    """What the network said, and how it came about."""
+    result = answer.result
+    return Inference(
+        result.logits, result.evidence, answer.batch_size, answer.queue_s, answer.run_s, result.probed
+    )
