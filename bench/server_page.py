@@ -72,6 +72,9 @@ def server_section(results: Row) -> str:
 
 
 def _table(measured: Sequence[Row], cores: int, concurrency: Sequence[int]) -> str:
+    # Not every engine computes every size at a time.
+    sizes = sorted({size for server in measured for size in server["rounds"][0]["stages"]["engine"]}, key=int)
+
     def of(server: Row) -> list[str]:
         rounds = server["rounds"]
 
@@ -79,13 +82,17 @@ def _table(measured: Sequence[Row], cores: int, concurrency: Sequence[int]) -> s
             spread: Spread = over_rounds(rounds, value)  # type: ignore[arg-type]
             return spread.text(digits)
 
-        sizes = rounds[0]["stages"]["engine"]
         agreed = [row["agreement"] for row in rounds]
         has_turns = "in_turn" in rounds[0]["stages"]  # results of before 2026-11-27 have none
         return [
             number(lambda row: row["stages"]["decode"]["cpu_ms"], 2),
             number(lambda row: row["stages"]["geometry"]["cpu_ms"], 2),
-            *(number(lambda row, at=size: row["stages"]["engine"][at]["cpu_ms"]) for size in sizes),
+            *(
+                number(lambda row, at=size: row["stages"]["engine"][at]["cpu_ms"])
+                if size in rounds[0]["stages"]["engine"]
+                else "-"
+                for size in sizes
+            ),
             number(lambda row: row["stages"]["engine"]["1"]["wall_ms"]),
             number(lambda row: best_loop(row)["server_cpu_ms"] - stages_cpu_ms(row), 2),
             number(lambda row: best_loop(row)["client_cpu_ms"], 2),
@@ -102,7 +109,6 @@ def _table(measured: Sequence[Row], cores: int, concurrency: Sequence[int]) -> s
             f"{min(row['same_class'] for row in agreed)} of {agreed[0]['pictures']}, {max(row['max_difference'] for row in agreed):.1e}",
         ]
 
-    sizes = measured[0]["rounds"][0]["stages"]["engine"]
     names = [
         "decode, CPU ms",
         "geometry, CPU ms",
