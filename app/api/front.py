@@ -11,7 +11,8 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import lru_cache
+from typing import Any, Final
 from urllib.parse import parse_qsl
 
 from fastapi.exceptions import RequestValidationError
@@ -33,6 +34,10 @@ class Endpoint:
     query: type[BaseModel]
     answer: Callable[[Request, Any], Awaitable[Response]]
     """Takes the request and its query, an instance of the class above."""
+
+
+LONGEST_KEPT: Final = 256
+"""Bytes of a query that is read once for all: a line asks the same with every picture."""
 
 
 class Front:
@@ -111,6 +116,11 @@ def _as_meant(scope: Scope) -> Scope:
 
 def _query(kind: type[BaseModel], query_string: bytes) -> BaseModel:
     """As FastAPI reads one: of a parameter that comes twice the last counts, and an empty one is there."""
+    read = _read_once if len(query_string) <= LONGEST_KEPT else _read
+    return read(kind, query_string)
+
+
+def _read(kind: type[BaseModel], query_string: bytes) -> BaseModel:
     given = dict(parse_qsl(query_string.decode("latin-1"), keep_blank_values=True))
     try:
         return kind.model_validate(given)
@@ -118,3 +128,7 @@ def _query(kind: type[BaseModel], query_string: bytes) -> BaseModel:
         raise RequestValidationError(
             [{**item, "loc": ("query", *item["loc"])} for item in error.errors()]
         ) from error
+
+
+_read_once = lru_cache(maxsize=256)(_read)
+"""What it returns is frozen; errors are not kept."""

@@ -21,6 +21,7 @@ from uvicorn.server import ServerState
 from app.api.context import LET_IN, UNREADABLE, LetIn
 from app.api.gate import Gate, Refusal
 from app.api.heads import Head, end_of_head, head_of_post, made_readable
+from app.api.leaving import LEAVING, Leaving
 from app.api.lingering import LINGER_S, LingeringTransport
 from app.api.one_write import OneWrite
 from app.api.request_ids import id_among
@@ -149,6 +150,7 @@ class GatedProtocol(HttpToolsProtocol):
         self._unanswered = (*(one for one in self._unanswered if not one.response_complete), self.cycle)
         # Others are few, and the answer to a HEAD has no body that would be written.
         if self.scope["method"] == "POST":
+            self.scope["state"][LEAVING] = Leaving()
             self.cycle.transport = OneWrite(self.transport, self.cycle, waits=self.expect_100_continue)
 
     def on_message_complete(self) -> None:
@@ -210,6 +212,8 @@ class GatedProtocol(HttpToolsProtocol):
             if not cycle.response_complete:
                 cycle.disconnected = True
                 cycle.message_event.set()
+                if (leaving := cycle.scope["state"].get(LEAVING)) is not None:
+                    leaving.left()
         if self.flow is not None:
             super().connection_lost(exc)
             return

@@ -13,7 +13,7 @@ from app.domain import Method
 class PictureQuery(BaseModel):
     """What both addresses take; an unknown parameter is refused."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     model: Annotated[str | None, Field(description="Name of the model; needed where several are served.")] = (
         None

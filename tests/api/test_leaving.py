@@ -8,11 +8,12 @@ import pytest
 from starlette.requests import Request
 
 from app.api.context import CLIENT_LEFT, RequestContext
-from app.api.leaving import ClientLeft, unless_left
+from app.api.leaving import LEAVING, ClientLeft, Leaving, unless_left
 
 
-def request_of(receive: Callable[[], Awaitable[dict[str, Any]]]) -> Request:
-    return Request({"type": "http", "state": {"context": RequestContext("id", 0.0)}}, cast("Any", receive))
+def request_of(receive: Callable[[], Awaitable[dict[str, Any]]], leaving: Leaving | None = None) -> Request:
+    state = {"context": RequestContext("id", 0.0)} | ({} if leaving is None else {LEAVING: leaving})
+    return Request({"type": "http", "state": state}, cast("Any", receive))
 
 
 async def stays() -> dict[str, Any]:
@@ -53,6 +54,34 @@ async def test_work_is_dropped_when_the_client_leaves() -> None:
     task = asyncio.current_task()
     assert task is not None
     assert task.cancelling() == 0  # it goes on
+
+
+async def test_work_is_dropped_as_soon_as_the_server_says_that_the_client_left() -> None:
+    """Our own server tells it; no task of ours waits for that, and later nobody hears of it."""
+    leaving, may_end = Leaving(), asyncio.Event()
+
+    async def work() -> int:
+        await may_end.wait()
+        return 7
+
+    before = len(asyncio.all_tasks())
+    request = request_of(stays, leaving)
+    asked = asyncio.create_task(unless_left(request, work()))
+    await asyncio.sleep(0)
+    assert len(asyncio.all_tasks()) == before + 1
+    leaving.left()
+    with pytest.raises(ClientLeft):
+        await asked
+    assert request.state.context.status == CLIENT_LEFT
+
+    with pytest.raises(ClientLeft):  # it has left before the work began
+        await unless_left(request, work())
+
+    answered = Leaving()
+    may_end.set()
+    assert await unless_left(request_of(stays, answered), work()) == 7
+    answered.left()
+    await asyncio.sleep(0)
 
 
 async def test_answer_that_is_there_when_the_client_leaves_stands() -> None:
