@@ -109,7 +109,7 @@ class Settings(BaseSettings):
     )
     """The only batch sizes that run; each is warmed before the model is ready, so none stalls later. Larger ones seldom pay
     on a CPU, and 16 holds 65 MB more of a ResNet-50; `lineside tune` finds what pays, such as 32 on a GPU. In int8 and
-    bfloat16 on the CPU none above 4 runs ([adr/0014](adr/0014-a-batch-is-ready-behind-two-halves.md))."""
+    bfloat16 on the CPU those above 4 run as 4 ([adr/0014](adr/0014-a-batch-is-ready-behind-two-halves.md))."""
 
     max_queue_entries: PositiveInt = 128
     """Images per model that may wait or run; above this, requests are refused before their body is read.

@@ -18,14 +18,13 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.utils import get_remote_addr
 from uvicorn.server import ServerState
 
-from app.api.context import LET_IN, UNREADABLE, LetIn
+from app.api import owed
+from app.api.context import LET_IN, LetIn
 from app.api.gate import Gate, Refusal
 from app.api.heads import Head, end_of_head, head_of_post, made_readable
-from app.api.leaving import LEAVING, Leaving
 from app.api.lingering import LINGER_S, LingeringTransport
 from app.api.one_write import OneWrite
-from app.api.request_ids import id_among
-from app.api.unreadable import TOO_LONG, answer, meaning_of
+from app.api.unreadable import TOO_LONG, meaning_of
 from app.serving.deployment import Deployment
 
 MOST_OF_HEAD: Final = 1 << 16
@@ -64,7 +63,7 @@ class GatedProtocol(HttpToolsProtocol):
     _orderly: LingeringTransport | None = None
     """The connection as uvicorn has it, and whoever closes it amid something."""
     _unanswered: tuple[Any, ...] = ()
-    """uvicorn's cycles, the oldest first; it marks only the newest where the client leaves."""
+    """uvicorn's cycles, the oldest first."""
     _is_unread = False
     """The client does not read what it is told."""
     _is_deaf = False
@@ -147,10 +146,9 @@ class GatedProtocol(HttpToolsProtocol):
         self._is_in_head = False
         if self.cycle is before:
             return
-        self._unanswered = (*(one for one in self._unanswered if not one.response_complete), self.cycle)
+        self._unanswered = owed.and_this(self._unanswered, self.cycle)
         # Others are few, and the answer to a HEAD has no body that would be written.
         if self.scope["method"] == "POST":
-            self.scope["state"][LEAVING] = Leaving()
             self.cycle.transport = OneWrite(self.transport, self.cycle, waits=self.expect_100_continue)
 
     def on_message_complete(self) -> None:
@@ -208,12 +206,7 @@ class GatedProtocol(HttpToolsProtocol):
         self._forget_keep_alive()
         if self._orderly is not None:
             self._orderly.lost()
-        for cycle in self._unanswered:
-            if not cycle.response_complete:
-                cycle.disconnected = True
-                cycle.message_event.set()
-                if (leaving := cycle.scope["state"].get(LEAVING)) is not None:
-                    leaving.left()
+        owed.nobody_waits(self._unanswered)
         if self.flow is not None:
             super().connection_lost(exc)
             return
@@ -230,18 +223,18 @@ class GatedProtocol(HttpToolsProtocol):
         """In its turn: answers come in the order of their requests, one for each, and the connection ends behind the last."""
         is_in_body = self._is_amid and not self._is_in_head
         self._is_amid, self._is_in_head, self._is_lost = True, False, True
-        owed = [cycle for cycle in self._unanswered if not cycle.response_complete]
-        if is_in_body and owed == [self.cycle] and not self.cycle.response_started:
-            self.transport.write(_broken_off(self.cycle, detail))
-            owed = []
-        elif not is_in_body or owed:  # else it was answered, and only the rest of its body is broken
+        before = owed.still(self._unanswered)
+        if is_in_body and before == [self.cycle] and not self.cycle.response_started:
+            self.transport.write(owed.broken_off(self.cycle, detail))
+            before = []
+        elif not is_in_body or before:  # else it was answered, and only the rest of its body is broken
             message = gate.unreadable(detail, self._client)
-            if is_in_body and not owed[-1].response_started:
-                del owed[-1]
-            if not owed:
+            if is_in_body and not before[-1].response_started:
+                del before[-1]
+            if not before:
                 self.transport.write(message)
-        if owed:
-            owed[-1].keep_alive = False
+        if before:
+            before[-1].keep_alive = False
         else:
             self.transport.close()
 
@@ -334,13 +327,3 @@ class GatedProtocol(HttpToolsProtocol):
         if self.timeout_keep_alive_task is not None:
             self.timeout_keep_alive_task.cancel()
             self.timeout_keep_alive_task = None
-
-
-def _broken_off(cycle: Any, detail: str) -> bytes:
-    """What its client is told, whose body the application reads just now; that hears of it, counts and logs it."""
-    state = cycle.scope["state"]
-    given = state["context"].id if "context" in state else id_among(cycle.scope["headers"])
-    state[UNREADABLE] = given
-    cycle.disconnected = True
-    cycle.message_event.set()
-    return answer(detail, request_id=given)

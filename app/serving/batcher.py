@@ -1,6 +1,6 @@
 """A queue in front of one or several devices: moves opaque entries, never looks inside.
 
-submit, or expect (event loop) and put (any thread) -> line, bounded -> worker threads: form a batch -> runner
+submit, or expecting (event loop) and put (any thread) -> line, bounded -> worker threads: form a batch -> runner
     -> each entry's own outcome
 
 Work-conserving: an idle worker starts at once with whatever waits; while all are busy the next batch fills up. A batch

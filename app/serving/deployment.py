@@ -33,7 +33,7 @@ from app.serving.batcher import Batcher
 from app.serving.batches import HEAD_PROBES, LAYER_PROBES, WHOLE, Entry, Pixels, Result, run_batch
 from app.serving.capacity import Hold
 from app.serving.inference import Expected, Inference, inference_of
-from app.serving.latency import sizes_up_to
+from app.serving.latency import capped
 from app.serving.line import PLAIN, Lane
 from app.serving.outages import count_out_of_service, fault_of, living_names, outages_of
 from app.serving.worker import Runner
@@ -70,7 +70,7 @@ class Deployment:
         proof: of this engine.
         others: the same network on further devices.
         fallback: the same network on the CPU; answers only when every other device is lost.
-        batch_sizes: that may run; each device's engine was warmed for those that it computes at a time.
+        batch_sizes: that may run; each device's engine was warmed for them, capped at what it computes at a time.
         max_entries: bound of its queue.
         max_bytes: bound of its queue.
         max_image_pixels: larger pictures are refused.
@@ -103,14 +103,14 @@ class Deployment:
         self._max_image_pixels = max_image_pixels
         self._max_view_pixels = max_view_pixels
         self._worker_stall_s = worker_stall_s
-        self.batch_sizes = tuple(sizes_up_to(engine.largest_batch, batch_sizes))
+        self.batch_sizes = tuple(capped(batch_sizes, engine.largest_batch))
         self._preparing: asyncio.Future[None] | None = None
         proved = [ProvedEngine(engine, proof), *others]
         self._engines = [one.engine for one in (*proved, *([] if fallback is None else [fallback]))]
         self._batcher = Batcher[Entry, Result](
             bundle.name,
-            [_runner(one, batch_sizes) for one in proved],
-            fallback=None if fallback is None else _runner(fallback, batch_sizes),
+            [_runner(one) for one in proved],
+            fallback=None if fallback is None else _runner(fallback),
             batch_sizes=batch_sizes,
             max_entries=max_entries,
             max_bytes=max_bytes,
@@ -276,12 +276,12 @@ class Deployment:
         )
 
 
-def _runner(proved: ProvedEngine, batch_sizes: Sequence[int]) -> Runner[Entry, Result]:
+def _runner(proved: ProvedEngine) -> Runner[Entry, Result]:
     engine, proof = proved
     return Runner(
         engine.device,
         partial(run_batch, engine),
-        latency_s={size: proof.latency_s[size] for size in sizes_up_to(engine.largest_batch, batch_sizes)},
+        latency_s=proof.latency_s,
         in_flight=engine.batches_in_flight,
         largest=engine.largest_batch,
     )

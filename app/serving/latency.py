@@ -18,9 +18,9 @@ EQUAL = 0.05
 one costs fewer rounds outside the device."""
 
 
-def sizes_up_to(largest: int | None, sizes: Sequence[int]) -> list[int]:
-    """Those of the sizes that are no larger, each once and in order of size; None: all of them."""
-    return sorted({size for size in sizes if largest is None or size <= largest})
+def capped(sizes: Sequence[int], largest: int | None) -> list[int]:
+    """The sizes in order, each once, and the largest in place of those above it; None: as they are."""
+    return sorted({size if largest is None else min(size, largest) for size in sizes})
 
 
 class LatencyModel:

@@ -17,7 +17,7 @@ from typing import Generic
 
 from app.errors import DeviceLost, InferenceFailed, LinesideError
 from app.serving.crowds import Crowd
-from app.serving.latency import LatencyModel, sizes_up_to
+from app.serving.latency import LatencyModel, capped
 from app.serving.line import PLAIN, Answer, EntryT, Lane, Line, ResultT, Waiting
 
 log = logging.getLogger(__name__)
@@ -83,7 +83,7 @@ class Worker(Generic[EntryT, ResultT]):
         self._model = model
         self._runner = runner
         self._line = line
-        self._batch_sizes = sizes_up_to(runner.largest, batch_sizes)
+        self._batch_sizes = capped(batch_sizes, runner.largest)
         self._on_batch = on_batch
         self._on_lost = on_lost
         self._is_fallback = is_fallback
@@ -250,7 +250,8 @@ class Worker(Generic[EntryT, ResultT]):
 
     def _model_of(self, lane: Lane) -> LatencyModel:
         if lane not in self._latency:
-            self._latency[lane] = LatencyModel(sizes_up_to(lane.largest, self._batch_sizes))
+            sizes = [size for size in self._batch_sizes if lane.largest is None or size <= lane.largest]
+            self._latency[lane] = LatencyModel(sizes)
         return self._latency[lane]
 
 

@@ -25,7 +25,7 @@ from app.images.decode import Picture, decode
 from app.images.preprocess import preprocess
 from app.images.scaling import refuse_unproved
 from app.serving.deployment import Proof
-from app.serving.latency import sizes_up_to
+from app.serving.latency import capped
 from app.wiring.engines import Built, candidates
 from app.wiring.machine import Machine
 
@@ -98,7 +98,7 @@ def examine(folder: Path, *, machine: Machine, batch_sizes: Sequence[int], max_p
     built = chosen.built
     latency_s: dict[int, float] = {}
     try:
-        for size in sizes_up_to(built.engine.largest_batch, batch_sizes):
+        for size in capped(batch_sizes, built.engine.largest_batch):
             _go_on(machine)
             latency_s |= warm_up(built.engine, (size,))
     except BaseException:

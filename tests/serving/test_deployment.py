@@ -3,7 +3,7 @@
 import asyncio
 import threading
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from support.bundles import write_random_bundle
+from support.devices import until
 
 from app.bundles.repository import Bundle
 from app.domain import EvidenceKind, Method, Size
@@ -94,15 +95,6 @@ async def deployed(
         for one in (engine, *others):
             one.may_go_on.set()
         assert await deployment.close(timeout_s=10)
-
-
-async def until(is_so: Callable[[], bool]) -> None:
-    """Wait, but not for ever."""
-    for _ in range(2000):
-        if is_so():
-            return
-        await asyncio.sleep(0.005)
-    raise AssertionError("it never came to be so")
 
 
 IMAGE = np.zeros((2, 2, 3), dtype=np.uint8)

@@ -3,11 +3,11 @@
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import pytest
-from support.devices import Device, call, queued
+from support.devices import Device, call, queued, until
 
 from app.errors import ShuttingDown
 from app.serving.batcher import Batcher
@@ -43,12 +43,6 @@ def two() -> Iterator[ImageThreads]:
     threads = ImageThreads(2)
     yield threads
     threads.close()
-
-
-async def until(is_so: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
-        while not is_so():  # noqa: ASYNC110 - a thread says so, not the event loop
-            await asyncio.sleep(0.001)
 
 
 def begin(threads: ImageThreads, work: Work, model: Model | None = None) -> "asyncio.Task[str]":

@@ -3,8 +3,10 @@
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+
+from support.devices import until
 
 from app.serving.line import PLAIN, Lane, Line, Waiting
 
@@ -119,12 +121,6 @@ def threads_of(
 
 def put(line: Line[int, int], number: int, lane: Lane = PLAIN) -> None:
     line.put(Waiting(lane, time.monotonic() + 30, asyncio.get_running_loop().create_future()), number)
-
-
-async def until(is_so: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
-        while not is_so():  # noqa: ASYNC110 - a thread says so, not the event loop
-            await asyncio.sleep(0.001)
 
 
 async def test_only_a_thread_that_could_begin_is_woken() -> None:

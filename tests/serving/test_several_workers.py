@@ -3,24 +3,15 @@
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import pytest
-from support.devices import Device, call, queued, running_batcher
+from support.devices import Device, call, queued, running_batcher, until
 
 from app.errors import DeviceLost, InferenceFailed, NotReady
 from app.serving.batcher import Batcher
 from app.serving.line import PLAIN, Answer, Line, Waiting
 from app.serving.worker import Runner, Worker
-
-
-async def until(is_so: Callable[[], bool]) -> None:
-    """Wait, but not for ever."""
-    for _ in range(5000):
-        if is_so():
-            return
-        await asyncio.sleep(0.002)
-    raise AssertionError("it never came to be so")
 
 
 async def all_busy(batcher: Batcher[int, int], *devices: Device) -> "list[asyncio.Task[Answer[int]]]":

@@ -92,3 +92,10 @@ async def queued(batcher: Batcher[int, int], entries: int) -> None:
             return
         await asyncio.sleep(0.001)
     raise AssertionError(f"{batcher.entry_count} entries, not {entries}")
+
+
+async def until(is_so: Callable[[], bool]) -> None:
+    """Wait for what a thread will make so, but not for ever."""
+    async with asyncio.timeout(20):
+        while not is_so():  # noqa: ASYNC110 - a thread says so, not the event loop
+            await asyncio.sleep(0.001)
