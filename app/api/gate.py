@@ -9,7 +9,8 @@ refused only after a crowd was let in.
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Final, NamedTuple
 from urllib.parse import parse_qsl
@@ -75,6 +76,14 @@ class Standing(NamedTuple):
     status: int
     answer: Answer
     new_id: Succession
+
+
+class Asked(NamedTuple):
+    """Of a query that may be right, what decides on room."""
+
+    model: str | None
+    version: int | None
+    deadline_ms: int | None
 
 
 class Gate:
@@ -181,32 +190,43 @@ class Gate:
 
     def _asked_anew(self, query_string: bytes, now: float) -> Standing | Deployment | None:
         departures = self._admission.departures
-        query = dict(parse_qsl(query_string.decode("latin-1"), keep_blank_values=True))  # as the front
-        room = self._room(query, now)
+        asked = _asked(query_string)
+        if asked is None:
+            return None
+        room = self._room(asked, now)
         if not isinstance(room, QueueFull):
             return room
-        model, status = self._admission.name_of(query.get("model")), STATUS_BY_CODE[room.code]
+        model, status = self._admission.name_of(asked.model), STATUS_BY_CODE[room.code]
         return Standing(
             query_string, departures, now + STANDS_S, room, model, status, _answer(room, status), Succession()
         )
 
-    def _room(self, query: Mapping[str, str], now: float) -> Deployment | QueueFull | None:
-        try:
-            deadline_ms = int(query.get("deadline_ms", self._default_ms))
-            version = int(query["version"]) if "version" in query else None
-        except ValueError:
-            return None
+    def _room(self, asked: Asked, now: float) -> Deployment | QueueFull | None:
+        deadline_ms = self._default_ms if asked.deadline_ms is None else asked.deadline_ms
         if not 0 < deadline_ms <= self._longest_ms:
             return None
         try:
             room = self._admission.room(
-                model=query.get("model"), version=version, deadline=now + deadline_ms / 1000
+                model=asked.model, version=asked.version, deadline=now + deadline_ms / 1000
             )
         except LinesideError:
             return None
         if isinstance(room, Unavailable) and not isinstance(room, QueueFull):
             return None  # the routes say it
         return room
+
+
+@lru_cache(maxsize=256)  # none is longer than a head may be here
+def _asked(query_string: bytes) -> Asked | None:
+    """None: it cannot be right, which the routes say better."""
+    query = dict(parse_qsl(query_string.decode("latin-1"), keep_blank_values=True))  # as the front
+    try:
+        version, deadline_ms = (
+            int(query[name]) if name in query else None for name in ("version", "deadline_ms")
+        )
+    except ValueError:
+        return None
+    return Asked(query.get("model"), version, deadline_ms)
 
 
 def _answer(error: QueueFull, status: int) -> Answer:

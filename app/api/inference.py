@@ -4,15 +4,14 @@ Order matters: the query is checked, the model found and room taken before a byt
 """
 
 import asyncio
-import base64
 import time
-from functools import cache
 from typing import Annotated, Any, cast
-from urllib.parse import quote
 
 from fastapi import APIRouter, Query, Request
+from pydantic_core import to_json
 from starlette.responses import Response
 
+from app.api import wire
 from app.api.context import RequestContext, context_of
 from app.api.explain_query import ExplainQuery
 from app.api.explain_schemas import ExplainReply
@@ -23,12 +22,10 @@ from app.api.negotiation import preferred
 from app.api.openapi import header, problems
 from app.api.schemas import (
     PictureQuery,
-    PictureReply,
     PredictionReply,
     PredictQuery,
 )
 from app.api.upload import read_picture
-from app.domain import EncodedPicture, Prediction
 from app.errors import DeadlineExceeded, InvalidRequest, Unavailable
 from app.images.encode import MediaType
 from app.serving.drawing import DrawingStyle
@@ -109,7 +106,7 @@ async def predict(request: Request, query: Annotated[PredictQuery, Query()]) -> 
         style = DrawingStyle(max_side_px=settings.max_overlay_side_px) if query.cam else None
         prediction = await unless_left(request, service.predict(ticket, body, top_k=query.top_k, style=style))
     context.answered(prediction)
-    return _json(_prediction_reply(prediction), prediction)
+    return Response(to_json(wire.document(prediction)), media_type=JSON, headers=wire.headers(prediction))
 
 
 @router.post(
@@ -162,12 +159,12 @@ async def explain(request: Request, query: Annotated[ExplainQuery, Query()]) -> 
     prediction = explained.prediction
     context.answered(prediction)
     if kind == NPY:
-        return Response(npy(explained.explanation), media_type=NPY, headers=_headers(prediction))
+        return Response(npy(explained.explanation), media_type=NPY, headers=wire.headers(prediction))
     if kind != JSON:
         assert prediction.cam is not None  # noqa: S101 - an overlay was asked for
-        return Response(prediction.cam.data, media_type=kind, headers=_headers(prediction))
-    reply = ExplainReply(**_prediction_fields(prediction), explanation=explanation_reply(explained))
-    return _json(reply, prediction)
+        return Response(prediction.cam.data, media_type=kind, headers=wire.headers(prediction))
+    reply = ExplainReply(**wire.document(prediction), explanation=explanation_reply(explained))
+    return Response(reply.model_dump_json(by_alias=True), media_type=JSON, headers=wire.headers(prediction))
 
 
 ENDPOINTS = {"/predict": Endpoint(PredictQuery, predict), "/explain": Endpoint(ExplainQuery, explain)}
@@ -202,57 +199,3 @@ async def _read(request: Request, ticket: Ticket, settings: Settings) -> bytes:
             return await read_picture(request, max_bytes=settings.max_body_bytes, hold=ticket.hold.grow)
     except TimeoutError:
         raise DeadlineExceeded("the deadline passed before the whole body was received") from None
-
-
-# --- domain values to the wire -----------------------------------------------------------------
-
-
-def _json(reply: PredictionReply, prediction: Prediction) -> Response:
-    return Response(reply.model_dump_json(by_alias=True), media_type=JSON, headers=_headers(prediction))
-
-
-def _headers(prediction: Prediction) -> dict[str, str]:
-    """What a client that asked for bytes alone still wants to know; names may be Korean, so percent-encoded."""
-    stages = prediction.timings.by_stage()
-    return {
-        "Server-Timing": ", ".join(f"{stage};dur={ms:.2f}" for stage, ms in stages.items()),
-        "Lineside-Class": _quoted(prediction.top.class_name),
-        "Lineside-Probability": f"{prediction.top.probability:.6f}",
-        "Lineside-Model": f"{_quoted(prediction.model.name)}/{prediction.model.version}",
-        "Lineside-Digest": prediction.model.digest,
-    }
-
-
-@cache
-def _quoted(name: str) -> str:
-    """Of a class or a model, of which there are few."""
-    return quote(name, safe=" ")
-
-
-def _prediction_fields(prediction: Prediction) -> dict[str, Any]:
-    return {
-        "id": prediction.id,
-        "class_name": prediction.top.class_name,
-        "class_index": prediction.top.class_index,
-        "probability": prediction.top.probability,
-        "top_k": prediction.top_k,
-        "model": prediction.model,
-        "image": prediction.image,
-        "cam": None if prediction.cam is None else _picture_reply(prediction.cam),
-        "batch_size": prediction.batch_size,
-        "timings_ms": {stage: round(ms, 3) for stage, ms in prediction.timings.by_stage().items()},
-        "warnings": list(prediction.warnings),
-    }
-
-
-def _prediction_reply(prediction: Prediction) -> PredictionReply:
-    return PredictionReply(**_prediction_fields(prediction))
-
-
-def _picture_reply(picture: EncodedPicture) -> PictureReply:
-    return PictureReply(
-        media_type=picture.media_type,
-        width=picture.width,
-        height=picture.height,
-        data=base64.b64encode(picture.data).decode("ascii"),
-    )

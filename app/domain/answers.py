@@ -51,8 +51,19 @@ class Timings:
     total: float = 0.0
 
     def by_stage(self) -> dict[str, float]:
-        """Each by its name; asdict would copy every number deeply, for every answer."""
-        return {stage: getattr(self, stage) for stage in self.__slots__}
+        """Each by its name, in the order above; asdict would copy every number deeply, for every answer."""
+        return {
+            "decode": self.decode,
+            "preprocess": self.preprocess,
+            "queue": self.queue,
+            "inference": self.inference,
+            "render": self.render,
+            "total": self.total,
+        }
+
+    def ended(self, total: float) -> "Timings":
+        """With all of it; dataclasses.replace would take five times as long."""
+        return Timings(self.decode, self.preprocess, self.queue, self.inference, self.render, total)
 
 
 @dataclass(frozen=True, slots=True)

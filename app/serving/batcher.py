@@ -13,7 +13,7 @@ images, no models, no HTTP.
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Generic
 
@@ -27,6 +27,7 @@ from app.errors import (
     Unavailable,
 )
 from app.serving.capacity import Capacity, Hold
+from app.serving.latency import together_s
 from app.serving.line import PLAIN, Answer, EntryT, Lane, Line, ResultT, Waiting
 from app.serving.worker import Outcome, Runner, Worker, WorkerState, settle
 
@@ -110,9 +111,9 @@ class Batcher(Generic[EntryT, ResultT]):
 
         What runs counts in full: nobody knows how far it is, so one more batch is asked for. From any thread.
         """
-        living = self._living()
+        living, inside = self._living(), self._line.inside()
         batch_s = max((worker.batch_s for worker in living), default=0.0)
-        return _together_s(living, self._line.inside()) > seconds + 2 * batch_s
+        return together_s([worker.drain_s(inside) for worker in living]) > seconds + 2 * batch_s
 
     def reserve(self, deadline: float | None, lane: Lane = PLAIN) -> Hold:
         """Take a place early, before any work on an entry; it counts as waiting from now on.
@@ -140,6 +141,8 @@ class Batcher(Generic[EntryT, ResultT]):
         living = self._living()
         if not living:
             return NotReady(self._nobody_left())
+        if not self._capacity.entries and not expected:
+            return None  # an idle device is always worth a try
         full = self._capacity.refusal(
             expected=expected, retry_after_s=lambda: HEADROOM * self._wait_s(living, expected)
         )
@@ -148,7 +151,7 @@ class Batcher(Generic[EntryT, ResultT]):
         wait_s = HEADROOM * self._wait_s(living, expected)
         left_s = deadline - time.monotonic()
         own_s = min(worker.seconds(lane) for worker in living)
-        # Its own turn takes time too; but an idle device is always worth a try.
+        # Its own turn takes time too; but of one whose pace nobody knows yet, anything may be hoped.
         if wait_s > 0 and wait_s + own_s > left_s:
             return QueueFull(
                 f"the wait in the queue of {self._name} may take {wait_s:.1f} s, more than the {left_s:.1f} s that this "
@@ -232,7 +235,7 @@ class Batcher(Generic[EntryT, ResultT]):
         counts = self._line.inside()
         early = self._capacity.entries - sum(counts.values())
         counts[PLAIN] = counts.get(PLAIN, 0) + max(0, early) + expected
-        return _together_s(living, counts)
+        return together_s([worker.drain_s(counts) for worker in living])
 
     def _join(self, until: float) -> bool:
         # The fallback last: it may have to start while the others end.
@@ -289,10 +292,3 @@ def _give_up(waiting: Waiting[EntryT, ResultT]) -> None:
             spent_s = time.monotonic() - waiting.queued_at
             said = f"no answer within the deadline; {spent_s:.2f} s were spent in the queue"
         waiting.future.set_exception(DeadlineExceeded(said))
-
-
-def _together_s(living: Sequence[Worker[EntryT, ResultT]], counts: Mapping[Lane, int]) -> float:
-    """How long they have for that many entries of each lane; 0 where nobody knows, or nobody is there."""
-    times = [worker.drain_s(counts) for worker in living]
-    # Together they are as fast as their speeds added; one whose speed is not known yet is worth a try.
-    return 1.0 / sum(1.0 / time_s for time_s in times) if times and all(times) else 0.0

@@ -69,6 +69,8 @@ class Catalogue:
         self._default_model = default_model
         self._default_versions = default_versions
         self._models: dict[tuple[str, int], Model] = {}
+        self._found: dict[tuple[str | None, int | None], Model] = {}
+        """What `find` found, until any model changes: it is asked twice for every request."""
         self._is_scanned = False
         self._is_draining = False
         self._fault: str | None = None
@@ -80,7 +82,7 @@ class Catalogue:
 
     def announce(self, name: str, version: int) -> None:
         """A bundle was found and is being loaded."""
-        self._models[name, version] = Model(name, version, "loading", None, None)
+        self._set(Model(name, version, "loading", None, None))
 
     def scanned(
         self,
@@ -97,6 +99,7 @@ class Catalogue:
             unreadable: models of which nobody knows what versions they have, by name: why.
         """
         self._is_scanned = True
+        self._found.clear()
         self._fault = fault
         self._unreadable = unreadable
         self.notes = notes
@@ -104,11 +107,11 @@ class Catalogue:
     def serve(self, deployment: Deployment) -> None:
         """A model proved itself."""
         model = deployment.identity
-        self._models[model.name, model.version] = Model(model.name, model.version, "ready", None, deployment)
+        self._set(Model(model.name, model.version, "ready", None, deployment))
 
     def refuse(self, name: str, version: int, reason: str) -> None:
         """A bundle may not serve."""
-        self._models[name, version] = Model(name, version, "refused", reason, None)
+        self._set(Model(name, version, "refused", reason, None))
 
     def begin_drain(self) -> None:
         """Not ready from now on; models still answer."""
@@ -146,6 +149,9 @@ class Catalogue:
             UnknownModel: with the names or versions that exist.
             NotReady: nothing is loaded yet, the repository is empty, or it or the model cannot be read.
         """
+        asked = name, version
+        if (found := self._found.get(asked)) is not None:
+            return found
         if name is None:
             name = self._only_name()
         if version is None:
@@ -154,6 +160,7 @@ class Catalogue:
         if model is None:
             versions = ", ".join(map(str, sorted(self._versions(name))))
             raise UnknownModel(f"{name} has no version {version}; it has {versions}")
+        self._found[asked] = model
         return model
 
     def find_ready(self, name: str | None, version: int | None) -> Deployment:
@@ -192,6 +199,10 @@ class Catalogue:
             is_ready=enough and not wrong_defaults,
             reasons=(*wrong_defaults, *unreadable, *faults, *outages),
         )
+
+    def _set(self, model: Model) -> None:
+        self._models[model.name, model.version] = model
+        self._found.clear()
 
     def _wrong_defaults(self) -> list[str]:
         wrong = [

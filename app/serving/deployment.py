@@ -8,6 +8,7 @@ for a thread pool; infer is awaited on the event loop. Knows no HTTP.
 """
 
 import asyncio
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -23,7 +24,6 @@ from app.bundles.repository import Bundle
 from app.domain import ClassScore, Probe, Size
 from app.engines.base import Engine, ProbingEngine
 from app.errors import ImageTooLarge, NotReady, Unavailable
-from app.explain.maps import softmax
 from app.explain.plan import Abilities, Plan, Question, planned
 from app.images.decode import Picture, decode
 from app.images.preprocess import Preprocessed, preprocess
@@ -100,6 +100,7 @@ class Deployment:
         self.proof = proof
         self.identity = bundle.identity
         self._geometry = bundle.geometry  # made anew at each asking
+        self._temperature = bundle.manifest.calibration.temperature
         self._max_image_pixels = max_image_pixels
         self._max_view_pixels = max_view_pixels
         self._worker_stall_s = worker_stall_s
@@ -247,13 +248,16 @@ class Deployment:
 
     def scores(self, logits: NDArray[np.float32]) -> tuple[ClassScore, ...]:
         """All classes, the most probable first; equal logits in class order. The logits stay as they are."""
-        probabilities = softmax(logits / self.bundle.manifest.calibration.temperature).tolist()
-        values, order = logits.tolist(), np.argsort(-logits, kind="stable").tolist()
-        return tuple(ClassScore(self.classes[i], i, probabilities[i], values[i]) for i in order)
+        classes, values = self.classes, logits.tolist()
+        probabilities = self._probabilities(values)
+        order = sorted(
+            range(len(values)), key=values.__getitem__, reverse=True
+        )  # which keeps equal ones in order
+        return tuple([ClassScore(classes[i], i, probabilities[i], values[i]) for i in order])
 
     def probability(self, logits: NDArray[np.float32], class_index: int) -> float:
         """Of one class."""
-        return float(softmax(logits / self.bundle.manifest.calibration.temperature)[class_index])
+        return self._probabilities(logits.tolist())[class_index]
 
     async def close(self, *, timeout_s: float) -> bool:
         """Finish what was accepted; whether all of it ended in time."""
@@ -262,6 +266,13 @@ class Deployment:
             for engine in self._engines:
                 engine.close()
         return ended
+
+    def _probabilities(self, logits: Sequence[float]) -> list[float]:
+        """softmax(logits / temperature). Of a few classes NumPy would take several times as long, for every answer."""
+        top = max(logits)
+        exponents = [math.exp((logit - top) / self._temperature) for logit in logits]
+        total = sum(exponents)
+        return [exponent / total for exponent in exponents]
 
     def _lane(self, probe: Probe) -> Lane:
         """A gradient through the head alone is nearly free; one through the trunk costs a forward pass."""

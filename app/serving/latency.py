@@ -23,6 +23,14 @@ def capped(sizes: Sequence[int], largest: int | None) -> list[int]:
     return sorted({size if largest is None else min(size, largest) for size in sizes})
 
 
+def together_s(alone_s: Sequence[float]) -> float:
+    """Seconds in which several do what each would do alone in so many; 0 where nobody knows, or nobody is there.
+
+    Together they are as fast as their speeds added; one whose speed is not known yet is worth a try.
+    """
+    return 1.0 / sum(1.0 / time_s for time_s in alone_s) if alone_s and all(alone_s) else 0.0
+
+
 class LatencyModel:
     """Seconds per batch by size.
 

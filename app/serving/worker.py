@@ -213,18 +213,18 @@ class Worker(Generic[EntryT, ResultT]):
                         self._run([waiting])
                 return
             log.exception("inference failed on %s", self._model)
-            results, service_s = [error], None
+            results = [error]
         else:
             service_s = self._end(started)
+            self._model_of(batch[0].lane).observe(len(batch), service_s)
         run_s = time.monotonic() - started
+        # Little comes behind it: the event loop waits for the interpreter as long as this thread goes on with it.
         settle(
             [
                 (w, r if isinstance(r, Exception) else Answer(r, len(batch), started - w.queued_at, run_s))
                 for w, r in zip(batch, results, strict=True)
             ]
         )
-        if service_s is not None:
-            self._model_of(batch[0].lane).observe(len(batch), service_s)
         self._on_batch(len(batch))
 
     def _checked_run(self, batch: Sequence[Waiting[EntryT, ResultT]]) -> Sequence[ResultT | Exception]:
