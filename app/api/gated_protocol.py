@@ -21,7 +21,7 @@ from uvicorn.server import ServerState
 from app.api import owed
 from app.api.context import LET_IN, LetIn
 from app.api.gate import Gate, Refusal
-from app.api.heads import Head, end_of_head, head_of_post, made_readable
+from app.api.heads import Head, end_of_head, head_of_post, known_head, made_readable
 from app.api.lingering import LINGER_S, LingeringTransport
 from app.api.one_write import OneWrite
 from app.api.unreadable import TOO_LONG, meaning_of
@@ -116,9 +116,11 @@ class GatedProtocol(HttpToolsProtocol):
             if end:
                 self._due = None
                 asked = data[at:end]
-                if (readable := made_readable(asked)) is not asked:
-                    data, at, end = readable + data[end:], 0, len(readable)
-                head = head_of_post(readable)
+                head = known_head(asked)
+                if head is None:
+                    if (readable := made_readable(asked)) is not asked:
+                        data, at, end = readable + data[end:], 0, len(readable)
+                    head = head_of_post(readable)
             verdict = self._gate.verdict(head, self._client) if self._gate and head else None
             if head is None or self._gate is None or verdict is None:
                 self._pass_on(data[at:] if at else data)
