@@ -83,6 +83,10 @@ class Engine(Protocol):
         """
 
     @property
+    def takes_any_thread(self) -> bool:
+        """Whether `run` on a thread that never called it costs no more: it has no pool of threads, no state, of its own."""
+
+    @property
     def largest_batch(self) -> int | None:
         """Images that it computes at a time: a larger call takes as long as several of that size; None: any number."""
 

@@ -38,6 +38,7 @@ class EngineWithProber:
         self.device: str = engine.device
         self.precision: str = engine.precision
         self.batches_in_flight: int = engine.batches_in_flight
+        self.takes_any_thread: bool = engine.takes_any_thread
         self.largest_batch: int | None = engine.largest_batch
         self.input_size: Size = engine.input_size
         self.class_count: int = engine.class_count

@@ -65,6 +65,7 @@ class OpenVinoEngine:
 
     runtime: Final = "openvino"
     device: Final = "cpu"
+    takes_any_thread: Final = True
 
     def __init__(
         self, graph: Path, facts: NetworkFacts, *, precision: str, threads: int, turns: Turns

@@ -75,6 +75,8 @@ class TorchEngine:
     is_prepared: Final = True
     precision: str = "float32"
     batches_in_flight: int = 1
+    takes_any_thread: bool = False
+    """OpenMP keeps a pool for each thread that calls it."""
     largest_batch: int | None = None
 
     def __init__(self, servable: Servable, device: str, *, lock: AbstractContextManager[object]) -> None:

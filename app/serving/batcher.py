@@ -213,14 +213,11 @@ class Batcher(Generic[EntryT, ResultT]):
                 alarm.cancel()
                 self._line.leave(waiting)
 
-    def put(self, waiting: Waiting[EntryT, ResultT], entry: EntryT) -> None:
-        """Queue what was expected, handed to a runner as it is; from any thread. Nothing, where its caller has left.
-
-        Raises:
-            NotReady: no worker is left.
-            ShuttingDown: all was done, and the workers ended.
-        """
-        self._line.put(waiting, entry)
+    def put(
+        self, waiting: Waiting[EntryT, ResultT], entry: EntryT, *, lends: bool = False
+    ) -> Callable[[], None] | None:
+        """Queue what was expected, handed to a runner as it is; from any thread. Arguments, results and errors as Line.put."""
+        return self._line.put(waiting, entry, lends=lends)
 
     async def close(self, *, timeout_s: float) -> bool:
         """Take nothing new, finish what was accepted, end the workers; whether they ended in time."""

@@ -239,7 +239,8 @@ class Deployment:
             byte_count=size.height * size.width * 3, deadline=deadline, lane=lane, place=place
         ) as waiting:
             yield Expected(
-                waiting.future, lambda pixels: self._batcher.put(waiting, Entry(pixels, lane, probe))
+                waiting.future,
+                lambda pixels, lends: self._batcher.put(waiting, Entry(pixels, lane, probe), lends=lends),
             )
 
     async def infer_whole(self, pixels: Pixels, deadline: float) -> Inference:
@@ -294,5 +295,6 @@ def _runner(proved: ProvedEngine) -> Runner[Entry, Result]:
         partial(run_batch, engine),
         latency_s=proof.latency_s,
         in_flight=engine.batches_in_flight,
+        takes_any_thread=engine.takes_any_thread,
         largest=engine.largest_batch,
     )

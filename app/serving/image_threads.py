@@ -1,6 +1,7 @@
 """The threads that decode, resize and draw: one while the engines have enough to do, all of them where these would wait.
 
 work of a request (event loop) -> line -> taken by a thread -> result or error (event loop), or handed on by the work itself
+                                                            -> what it has next for this thread, lent to the engines
 
 Each thread that runs Python takes the interpreter from the event loop for moments, and for milliseconds where it loses
 its core meanwhile. A second picture decoded at the same time makes nothing quicker while a second's worth of them waits
@@ -62,6 +63,7 @@ class ImageThreads:
         self._waiting: dict[Consumer | None, deque[_Job]] = {}
         self._numbers = itertools.count()
         self._busy = 0
+        self._lent = 0
         self._idle = 0
         self._pace = LatencyModel([1])
         self._next_look: asyncio.TimerHandle | None = None
@@ -87,7 +89,7 @@ class ImageThreads:
 
     async def hand_on(
         self,
-        work: Callable[[], object],
+        work: Callable[[], Callable[[], None] | None],
         outcome: "asyncio.Future[ResultT]",
         *,
         consumer: Consumer | None = None,
@@ -95,7 +97,8 @@ class ImageThreads:
         """The outcome, to which the work leads by handing on what it made; only its error is told from here.
 
         Args:
-            work: called on one of the threads.
+            work: called on one of the threads. What it returns is called there, too, but counts as no work on images: this
+                thread is lent meanwhile, and raises nothing.
             outcome: the event loop's; cancelled with its caller.
             consumer: as of `run`, whose errors it has, too.
         """
@@ -103,6 +106,11 @@ class ImageThreads:
             _Job(work, consumer, outcome, next(self._numbers), is_handed_on=True)
         )
         return result
+
+    @property
+    def can_lend(self) -> bool:
+        """Whether images can do without the thread that asks, which works on one."""
+        return self._busy + self._lent < self._count
 
     async def _outcome_of(self, job: _Job) -> Any:
         consumer = job.consumer
@@ -186,10 +194,19 @@ class ImageThreads:
             if error is not None or not job.is_handed_on:
                 with suppress(RuntimeError):  # the event loop has ended, and with it the caller
                     job.outcome.get_loop().call_soon_threadsafe(_deliver, job.outcome, result, error)
+            rest = result if job.is_handed_on else None
             del job, result, error  # a picture; the next may be long in coming
             with self._changed:
                 self._busy -= 1
                 self._pace.observe(1, time.monotonic() - begun)
+                if rest is not None:
+                    self._lent += 1
+                    self._wake_another()
+            if rest is not None:
+                rest()
+                del rest
+                with self._changed:
+                    self._lent -= 1
 
     def _take(self) -> _Job | None:
         with self._changed:

@@ -18,8 +18,8 @@ class Expected(NamedTuple):
 
     outcome: asyncio.Future[Answer[Result]]
     """Errors as those of the future of Batcher.expecting."""
-    put: Callable[[Pixels], None]
-    """Queues it, from any thread; errors as Batcher.put."""
+    put: Callable[[Pixels, bool], Callable[[], None] | None]
+    """Queues it, from any thread, perhaps lending that; what it returns and raises as Batcher.put."""
 
 
 @dataclass(frozen=True, slots=True)

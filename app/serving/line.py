@@ -10,8 +10,9 @@ import asyncio
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Generic, Protocol, TypeVar
 
 from app.errors import NotReady, ShuttingDown
@@ -85,6 +86,13 @@ class Taker(Protocol[EntryT, ResultT]):
     def fewest(self, *, running: int) -> int:
         """Plain entries of which it would take any, while it runs that many batches."""
 
+    @property
+    def takes_any_thread(self) -> bool:
+        """Whether a thread that is none of its own may call `answer`."""
+
+    def answer(self, batch: Sequence[Waiting[EntryT, ResultT]]) -> None:
+        """Run a batch that was taken for it, and send every entry its outcome. Raises nothing."""
+
 
 class Line(Generic[EntryT, ResultT]):
     """What waits, and how many batches run."""
@@ -108,8 +116,18 @@ class Line(Generic[EntryT, ResultT]):
         """Entries of each lane that wait or run, as things stand; from any thread."""
         return dict(self._inside)  # at one go, before another thread changes it
 
-    def put(self, waiting: Waiting[EntryT, ResultT], entry: EntryT) -> None:
+    def put(
+        self, waiting: Waiting[EntryT, ResultT], entry: EntryT, *, lends: bool = False
+    ) -> Callable[[], None] | None:
         """Queue an entry; does nothing where its caller has left.
+
+        Args:
+            waiting: its caller's.
+            entry: what it waits for.
+            lends: this thread could run a batch. It saves a lone entry the waking of another one, a tenth of a millisecond.
+
+        Returns:
+            A batch that was taken for this thread to run now.
 
         Raises:
             NotReady: there is nobody left to take it.
@@ -121,11 +139,15 @@ class Line(Generic[EntryT, ResultT]):
             if self._abandoned is not None:
                 raise NotReady(self._abandoned)
             if waiting.future.done():
-                return
+                return None
             waiting.entry, waiting.queued_at, waiting.is_inside = entry, time.monotonic(), True
             self._inside[waiting.lane] += 1
+            if lends and (taker := self._idle_for(waiting)) is not None:
+                self._running[taker] += 1
+                return partial(taker.answer, [waiting])
             self._waiting.append(waiting)
             self._wake(all_plain=waiting.lane == PLAIN)
+            return None
 
     def put_back(self, batch: Sequence[Waiting[EntryT, ResultT]]) -> None:
         """Let others take what somebody could not finish, before all that came later."""
@@ -185,6 +207,15 @@ class Line(Generic[EntryT, ResultT]):
             return left
 
     # --- under the lock ------------------------------------------------------------------------------
+
+    def _idle_for(self, waiting: Waiting[EntryT, ResultT]) -> Taker[EntryT, ResultT] | None:
+        """Who would begin with this very entry, on whichever thread, for there is no other."""
+        if self._waiting or self._running.total() or waiting.lane != PLAIN:
+            return None
+        able = (
+            taker for taker, sleepers in self._asleep.items() if sleepers.count and taker.takes_any_thread
+        )
+        return next((taker for taker in able if not taker.is_lost), None)
 
     def _sleepers(self, taker: Taker[EntryT, ResultT]) -> "_Sleepers":
         if taker not in self._asleep:

@@ -157,13 +157,13 @@ class Service:
     async def _read_into_queue(
         self, ticket: Ticket, work: Callable[[], tuple[Read, float]], probe: Probe | None
     ) -> tuple[tuple[Read, float], Inference]:
-        """The image thread puts it there itself: the event loop hears of a picture only with its answer."""
+        """The image thread puts it there itself, and computes it where it is alone: the event loop hears only of its answer."""
         done: list[tuple[Read, float]] = []
         with ticket.deployment.expecting(ticket.deadline, ticket.place, probe=probe) as expected:
 
-            def read_and_put() -> None:
+            def read_and_put() -> Callable[[], None] | None:
                 done.append(work())
-                expected.put(done[0][0].prepared.pixels)
+                return expected.put(done[0][0].prepared.pixels, self._images.can_lend)
 
             answer = await self._images.hand_on(read_and_put, expected.outcome, consumer=ticket.deployment)
         return done[0], inference_of(answer)

@@ -38,6 +38,8 @@ class Runner(Generic[EntryT, ResultT]):
     """Measured seconds of a plain batch by size; empty: not measured."""
     in_flight: int = 1
     """Batches that may be under way at a time: one is copied while another is computed, or each has its own cores."""
+    takes_any_thread: bool = False
+    """Whether a thread that is none of the worker's may call `run`."""
     largest: int | None = None
     """Most entries of a batch: more would only be computed one part after the other."""
 
@@ -60,11 +62,11 @@ class Worker(Generic[EntryT, ResultT]):
 
     Args:
         model: for messages and threads' names.
-        runner: is called on this worker's threads only.
+        runner: is called on this worker's threads, and on others that it takes.
         line: what it takes from.
         batch_sizes: the sizes that may run.
-        on_batch: told the size of every batch, on the worker's thread.
-        on_lost: told what was left unanswered when the device was lost, on the worker's thread; retires it.
+        on_batch: told the size of every batch, on the thread that ran it.
+        on_lost: told what was left unanswered when the device was lost, on the thread that found out; retires it.
         is_fallback: starts only when every other one is lost.
     """
 
@@ -168,24 +170,13 @@ class Worker(Generic[EntryT, ResultT]):
         # Those under way take each other's time, whether they share the device or wait for one another.
         return model.size_for([(waiting.deadline - now) / (1 + running) for waiting in alike])
 
-    def fewest(self, *, running: int) -> int:
-        """Plain entries of which it would take any, while it runs that many batches."""
-        return self._latency[PLAIN].fastest_size if running else 1
+    @property
+    def takes_any_thread(self) -> bool:
+        """Whether others may call `answer`."""
+        return self._runner.takes_any_thread
 
-    # --- its threads -------------------------------------------------------------------------------
-
-    def _work(self) -> None:
-        try:
-            while (batch := self._line.take(self)) is not None:
-                self._try(batch)
-        finally:
-            self._count_threads(-1)
-
-    def _count_threads(self, more: int) -> None:
-        with self._clock:
-            self._at_work += more
-
-    def _try(self, batch: Sequence[Waiting[EntryT, ResultT]]) -> None:
+    def answer(self, batch: Sequence[Waiting[EntryT, ResultT]]) -> None:
+        """Run a batch that was taken for it out of the line, and send every entry its outcome. Raises nothing."""
         try:
             self._run(batch)
         except DeviceLost as lost:
@@ -196,6 +187,23 @@ class Worker(Generic[EntryT, ResultT]):
             log.exception("the worker of %s survived an error", self._model)
         finally:
             self._line.finished(self)
+
+    def fewest(self, *, running: int) -> int:
+        """Plain entries of which it would take any, while it runs that many batches."""
+        return self._latency[PLAIN].fastest_size if running else 1
+
+    # --- its threads -------------------------------------------------------------------------------
+
+    def _work(self) -> None:
+        try:
+            while (batch := self._line.take(self)) is not None:
+                self.answer(batch)
+        finally:
+            self._count_threads(-1)
+
+    def _count_threads(self, more: int) -> None:
+        with self._clock:
+            self._at_work += more
 
     def _run(self, batch: Sequence[Waiting[EntryT, ResultT]]) -> None:
         started = self._begin()

@@ -33,6 +33,7 @@ class MaplessEngine:
     device: str = "cpu"
     precision: str = "float32"
     batches_in_flight: int = 1
+    takes_any_thread: bool = False
     largest_batch: int | None = None
     evidence_methods: tuple[Method, ...] = ()
     input_size: Size = Size(48, 64)

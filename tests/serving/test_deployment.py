@@ -27,6 +27,7 @@ class ScriptedEngine:
     runtime = "scripted"
     precision = "float32"
     batches_in_flight = 1
+    takes_any_thread = False
     largest_batch: int | None = None
     input_size = Size(2, 2)
     class_count = 3

@@ -11,10 +11,19 @@ from support.devices import until
 from app.serving.line import PLAIN, Lane, Line, Waiting
 
 
+class WithThreads:
+    """Of its own, and no others."""
+
+    takes_any_thread = False
+
+    def answer(self, batch: Sequence[object]) -> None:
+        raise AssertionError(batch)
+
+
 async def test_entries_that_are_late_anyhow_let_others_go_first() -> None:
     """Their work would be lost; an idle device tries them all the same."""
 
-    class Taker:
+    class Taker(WithThreads):
         is_lost = False
 
         def seconds(self, _lane: Lane) -> float:
@@ -44,7 +53,7 @@ async def test_entries_that_are_late_anyhow_let_others_go_first() -> None:
 async def test_entries_that_are_late_beside_a_running_batch_let_others_go_first() -> None:
     """Two batches of one device take each other's time: what would be in time alone is not beside another."""
 
-    class Taker:
+    class Taker(WithThreads):
         is_lost = False
 
         def seconds(self, _lane: Lane) -> float:
@@ -69,7 +78,7 @@ async def test_entries_that_are_late_beside_a_running_batch_let_others_go_first(
     assert taken == [0, 2]
 
 
-class FullBatches:
+class FullBatches(WithThreads):
     """Begins with whatever there is while it is idle, else with four; counts how often a thread of it looks."""
 
     def __init__(self) -> None:

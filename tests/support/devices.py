@@ -55,6 +55,7 @@ async def running_batcher(
     fallback: Device | None = None,
     sizes: Sequence[int] = (1, 2, 4),
     in_flight: int = 1,
+    takes_any_thread: bool = False,
     max_entries: int = 100,
     max_bytes: int = 1000,
     on_batch: Callable[[int], None] = lambda _size: None,
@@ -62,7 +63,10 @@ async def running_batcher(
     """Workers named after their devices' places, 0, 1, ...; the fallback is called `spare`."""
     batcher = Batcher[int, int](
         "test",
-        [Runner(str(place), device.run, in_flight=in_flight) for place, device in enumerate(devices)],
+        [
+            Runner(str(place), device.run, in_flight=in_flight, takes_any_thread=takes_any_thread)
+            for place, device in enumerate(devices)
+        ],
         fallback=None if fallback is None else Runner("spare", fallback.run),
         batch_sizes=sizes,
         max_entries=max_entries,
