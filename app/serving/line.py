@@ -144,7 +144,7 @@ class Line(Generic[EntryT, ResultT]):
             self._inside[waiting.lane] += 1
             if lends and (taker := self._idle_for(waiting)) is not None:
                 self._running[taker] += 1
-                return partial(taker.answer, [waiting])
+                return partial(self._answered_here, taker, waiting)
             self._waiting.append(waiting)
             self._wake(all_plain=waiting.lane == PLAIN)
             return None
@@ -205,6 +205,12 @@ class Line(Generic[EntryT, ResultT]):
             self._waiting.clear()
             self._wake_all()
             return left
+
+    def _answered_here(self, taker: Taker[EntryT, ResultT], waiting: Waiting[EntryT, ResultT]) -> None:
+        """On a thread that is lent: it takes no further batch, so somebody is woken for what has come meanwhile."""
+        taker.answer([waiting])
+        with self._lock:
+            self._wake(all_plain=all(one.lane == PLAIN for one in self._waiting))
 
     # --- under the lock ------------------------------------------------------------------------------
 

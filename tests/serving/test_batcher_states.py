@@ -62,14 +62,28 @@ class BatcherStates(RuleBasedStateMachine):
         self.loop = self.runner.get_loop()
         self.calls: list[Call] = []
 
-    @initialize(count=st.integers(1, 3), in_flight=st.integers(1, 2), has_fallback=st.booleans())
-    def build(self, count: int, in_flight: int, has_fallback: bool) -> None:
+    @initialize(
+        count=st.integers(1, 3),
+        in_flight=st.integers(1, 2),
+        has_fallback=st.booleans(),
+        takes_any_thread=st.booleans(),
+        closes_amid_work=st.booleans(),
+    )
+    def build(
+        self,
+        count: int,
+        in_flight: int,
+        has_fallback: bool,
+        takes_any_thread: bool,
+        closes_amid_work: bool,
+    ) -> None:
+        self.closes_amid_work = closes_amid_work
         self.devices = [GatedDevice() for _ in range(count)]
         self.spare = GatedDevice() if has_fallback else None
         self.batcher = Batcher[Job, int](
             "states",
             [
-                Runner(str(place), device.run, in_flight=in_flight)
+                Runner(str(place), device.run, in_flight=in_flight, takes_any_thread=takes_any_thread)
                 for place, device in enumerate(self.devices)
             ],
             fallback=None if self.spare is None else Runner("spare", self.spare.run),
@@ -104,11 +118,16 @@ class BatcherStates(RuleBasedStateMachine):
     def submit(self, kind: str, byte_count: int, is_hurried: bool, lane: Lane) -> None:
         deadline = time.monotonic() + (0.01 if is_hurried else 60)
         job = Job(len(self.calls), kind, lane)
-        task = self.loop.create_task(
-            self.batcher.submit(job, byte_count=byte_count, deadline=deadline, lane=lane)
-        )
+        task = self.loop.create_task(self.answered(job, byte_count, deadline))
         self.calls.append(Call(job, task, deadline))
         self.turn()
+
+    async def answered(self, job: Job, byte_count: int, deadline: float) -> Answer[int]:
+        """By a thread that can be lent, as those that read pictures."""
+        with self.batcher.expecting(byte_count=byte_count, deadline=deadline, lane=job.lane) as waiting:
+            if (batch := self.batcher.put(waiting, job, lends=True)) is not None:
+                threading.Thread(target=batch, daemon=True).start()
+            return await waiting.future
 
     # A number, not a choice from the pending ones: how many those are depends on time, and what is drawn must not.
     @rule(place=st.integers(0, 99))
@@ -155,6 +174,8 @@ class BatcherStates(RuleBasedStateMachine):
         for device in self.everything:
             device.permits.release(1000)
         with self.runner:
+            if not self.closes_amid_work:  # nobody is woken by the end then
+                self.runner.run(asyncio.wait_for(self.outcomes(), 20))
             assert self.runner.run(self.batcher.close(timeout_s=20))
             outcomes = self.runner.run(self.outcomes())
         runs = Counter(job.number for batch in self.started for job in batch)

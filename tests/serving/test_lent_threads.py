@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
-from support.devices import Device, call, queued, running_batcher
+from support.devices import Device, call, queued, running_batcher, until
 
 from app.serving.batcher import Batcher
 from app.serving.image_threads import ImageThreads
@@ -41,11 +41,17 @@ async def lent(batcher: Batcher[int, int], entry: int) -> tuple[object, Callable
         return (await waiting.future).result, batch
 
 
+async def idle(batcher: Batcher[int, int], *, threads: int = 1) -> None:
+    """Until so many threads of its workers sleep: their batches are done with only some moments after the answers."""
+    asleep = batcher._line._asleep  # noqa: SLF001
+    await until(lambda: sum(sleepers.count for sleepers in list(asleep.values())) == threads)
+
+
 async def test_lone_entry_is_run_by_the_thread_that_brings_it() -> None:
     """One after the other, its worker's threads sleep on."""
     device = Noting()
     async with running_batcher(device, takes_any_thread=True) as batcher:
-        await asyncio.sleep(0.05)  # until its threads sleep
+        await idle(batcher)
         answers = [(await lent(batcher, n))[0] for n in (1, 2, 3)]
         there, elsewhere = set(device.threads), await call(batcher, 4)
 
@@ -69,6 +75,7 @@ async def test_entry_is_the_workers_where_it_is_not_alone(*, takes_any_thread: b
         device.let_go()
         answers = [await second, await third]
         await first
+        await idle(batcher, threads=2)
         alone = await lent(batcher, 4)
 
     assert answers == [(4, None), (6, None)]
@@ -77,10 +84,12 @@ async def test_entry_is_the_workers_where_it_is_not_alone(*, takes_any_thread: b
 
 async def test_gradients_keep_to_their_workers_threads() -> None:
     async with running_batcher(Device(), takes_any_thread=True) as batcher:
+        await idle(batcher)
         dear = Lane("dear")
         with batcher.expecting(byte_count=10, deadline=time.monotonic() + 30, lane=dear) as waiting:
             assert batcher.put(waiting, 5, lends=True) is None
             assert (await waiting.future).result == 10
+        await idle(batcher)
         with batcher.expecting(byte_count=10, deadline=time.monotonic() + 30, lane=PLAIN) as waiting:
             waiting.future.cancel()
             assert batcher.put(waiting, 6, lends=True) is None  # nor is anything run for who has left
@@ -90,6 +99,7 @@ async def test_lent_batch_counts_as_under_way_and_is_waited_for() -> None:
     """What comes beside it fills up behind it; a server that closes waits for it."""
     device = Device(held=True)
     async with running_batcher(device, takes_any_thread=True) as batcher:
+        await idle(batcher)
         with batcher.expecting(byte_count=10, deadline=time.monotonic() + 30) as waiting:
             batch = batcher.put(waiting, 1, lends=True)
             assert batch is not None
@@ -111,9 +121,30 @@ async def test_lent_batch_counts_as_under_way_and_is_waited_for() -> None:
         thread.join(10)
 
 
+async def test_what_has_come_beside_a_lent_batch_begins_with_its_end() -> None:
+    """Too few to begin beside it, and nobody else comes who would wake a worker."""
+    device = Device(held=True)
+    async with running_batcher(device, takes_any_thread=True, in_flight=2) as batcher:
+        await idle(batcher, threads=2)
+        with batcher.expecting(byte_count=10, deadline=time.monotonic() + 30) as waiting:
+            batch = batcher.put(waiting, 1, lends=True)
+            assert batch is not None
+            thread = threading.Thread(target=batch, daemon=True)
+            thread.start()
+            await device.entered()
+            behind = [call(batcher, n) for n in (2, 3)]
+            await queued(batcher, 3)
+            device.let_go()
+            async with asyncio.timeout(10):
+                answers = [(await one).result for one in behind]
+        thread.join(10)
+    assert answers == [4, 6]
+
+
 async def test_device_that_is_lost_on_a_lent_thread_leaves_its_entry_to_the_spare_one() -> None:
     device, spare = Device(held=True), Device()
     async with running_batcher(device, fallback=spare, takes_any_thread=True) as batcher:
+        await idle(batcher)
         with batcher.expecting(byte_count=10, deadline=time.monotonic() + 30) as waiting:
             batch = batcher.put(waiting, 7, lends=True)
             assert batch is not None
@@ -137,6 +168,7 @@ async def test_other_pictures_are_read_while_a_thread_is_lent(
         assert may_end.wait(20)
 
     def work() -> Callable[[], None] | None:
+        has_begun.set()
         assert may_begin.wait(20)
         assert two.can_lend
         return rest
@@ -145,9 +177,9 @@ async def test_other_pictures_are_read_while_a_thread_is_lent(
         def has_work_for(self, _seconds: float) -> bool:
             return not events
 
-    may_begin, model = threading.Event(), Supplied()
+    has_begun, may_begin, model = threading.Event(), threading.Event(), Supplied()
     handed_on = asyncio.create_task(two.hand_on(work, outcome, consumer=model))
-    await asyncio.sleep(0)
+    await until(has_begun.is_set)
     other = asyncio.create_task(
         two.run(lambda: (threading.current_thread().name, two.can_lend), consumer=model)
     )
