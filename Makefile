@@ -92,6 +92,10 @@ bench-page: .venv/.dev ## write bench/README.md anew from bench/results/
 bench-overload: .venv/.dev ## ten times the capacity, by two kinds of client; prints what happened
 	$(BIN)/python -m bench.overload
 
+.PHONY: bench-bound
+bench-bound: .venv/.dev ## the most that ten times the capacity leaves, whoever refuses; prints it
+	$(BIN)/python -m bench.bound
+
 .PHONY: bench-explain
 bench-explain: .venv/.dev ## what an explanation costs beside a prediction, ResNet-50 on the CPU
 	$(BIN)/python -m bench.explain

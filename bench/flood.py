@@ -1,13 +1,20 @@
 """An open loop: requests leave on time, whatever became of those before.
 
 Plain sockets and one epoll: the client lives on the server's cores, and what it takes is missing there.
+
+    python bench/flood.py PORT PICTURES RATE SECONDS
+
+posts the files of a folder to /predict of a server on this machine, each with a connection of its own; says when it
+begins, and at the end how many were refused.
 """
 
 import re
 import select
 import socket
+import sys
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 PATIENCE_S: Final = 60.0
@@ -135,3 +142,19 @@ def flood(
     for connection in busy.values():
         connection.socket.close()
     return ended + [connection.ended(began) for connection in busy.values()]
+
+
+def main() -> None:
+    """See the module's docstring."""
+    port, folder, rate, seconds = int(sys.argv[1]), Path(sys.argv[2]), float(sys.argv[3]), float(sys.argv[4])
+    head = "POST /predict HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nContent-Length: %d\r\nContent-Type: image/jpeg\r\nConnection: close\r\n\r\n"
+    pictures = [file.read_bytes() for file in sorted(folder.iterdir())]
+    messages = [(head % (port, len(picture))).encode() + picture for picture in pictures]
+    print("begins", flush=True)
+    ended = flood("127.0.0.1", port, messages, rate=rate, seconds=seconds, keeps=False)
+    refused = sum(one.status == 503 for one in ended)
+    print(f"{refused} of {len(ended)} were refused, {rate:.0f} a second")
+
+
+if __name__ == "__main__":
+    main()

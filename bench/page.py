@@ -21,7 +21,7 @@ HEAD = """\
 # How fast
 
 Written by `make bench`, `make bench-peers` and `make bench-agreement` (`make bench-page` writes it anew from results/*.json); do not edit.
-The other programs here print: `make bench-quick`, `make bench-overload`, `make bench-explain`, `make bench-threads`,
+The other programs here print: `make bench-quick`, `make bench-overload`, `make bench-bound`, `make bench-explain`, `make bench-threads`,
 `make bench-decoding`, `make bench-cores`, `make bench-drawing`.
 """
 SECTIONS: tuple[tuple[str, Callable[[Row], str], Callable[[Row, Path], None] | None], ...] = (
