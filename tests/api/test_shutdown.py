@@ -14,8 +14,9 @@ import uvloop
 from fastapi import FastAPI
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp
-from support.server import test_settings
+from support.server import test_settings, threaded_server
 
+from app.api import server as server_module
 from app.api.app import create_app
 from app.api.server import FIRST_REQUEST_S, DrainingServer, server_for
 
@@ -217,3 +218,10 @@ def test_server_without_a_file_descriptor_left_drains(
     assert [record.getMessage() for record in caplog.records if record.name == "app.api.server"] == [
         "connections that wait to be accepted are closed: [Errno 24] Too many open files"
     ]
+
+
+def test_end_is_heard_between_two_ticks(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An idle server wakes once a second; whoever ends it does not wait for that."""
+    monkeypatch.setattr(server_module, "TENTHS", 864_000)
+    with threaded_server(test_settings(repository, engine="torch")):
+        pass  # what ends it fails where it does not end
