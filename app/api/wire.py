@@ -1,7 +1,7 @@
 """A prediction as it stands on the wire: its document and its headers.
 
-The document is a `PredictionReply`, but not made by that class: to validate what is our own takes ten times as long, for
-every answer of a line. tests/api/test_wire.py holds the two together.
+The document is a `PredictionReply`, but not made by that class: to validate what is our own as well takes nearly three
+times as long (16.5 us and 6.0), for every answer of a line. tests/api/test_wire.py holds the two together.
 """
 
 import base64

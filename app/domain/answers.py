@@ -61,10 +61,6 @@ class Timings:
             "total": self.total,
         }
 
-    def ended(self, total: float) -> "Timings":
-        """With all of it; dataclasses.replace would take five times as long."""
-        return Timings(self.decode, self.preprocess, self.queue, self.inference, self.render, total)
-
 
 @dataclass(frozen=True, slots=True)
 class EncodedPicture:

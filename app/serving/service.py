@@ -273,7 +273,7 @@ class Service:
             model=ticket.deployment.identity,
             image=seen.image,
             batch_size=seen.inference.batch_size,
-            timings=seen.timings.ended((time.monotonic() - ticket.started) * 1000),
+            timings=replace(seen.timings, total=(time.monotonic() - ticket.started) * 1000),
             warnings=seen.warnings,
             cam=cam,
         )

@@ -10,7 +10,7 @@ from support.devices import Device, call, queued, running_batcher, until
 
 from app.serving.batcher import Batcher
 from app.serving.image_threads import ImageThreads
-from app.serving.line import PLAIN, Lane
+from app.serving.line import PLAIN, Lane, Waiting
 
 
 class Noting(Device):
@@ -45,6 +45,15 @@ async def idle(batcher: Batcher[int, int], *, threads: int = 1) -> None:
     """Until so many threads of its workers sleep: their batches are done with only some moments after the answers."""
     asleep = batcher._line._asleep  # noqa: SLF001
     await until(lambda: sum(sleepers.count for sleepers in list(asleep.values())) == threads)
+
+
+def lent_beside(batcher: Batcher[int, int], waiting: Waiting[int, int]) -> threading.Thread:
+    """The thread that brings 1 and runs its batch."""
+    batch = batcher.put(waiting, 1, lends=True)
+    assert batch is not None
+    thread = threading.Thread(target=batch, daemon=True)
+    thread.start()
+    return thread
 
 
 async def test_lone_entry_is_run_by_the_thread_that_brings_it() -> None:
@@ -101,10 +110,7 @@ async def test_lent_batch_counts_as_under_way_and_is_waited_for() -> None:
     async with running_batcher(device, takes_any_thread=True) as batcher:
         await idle(batcher)
         with batcher.expecting(byte_count=10, deadline=time.monotonic() + 30) as waiting:
-            batch = batcher.put(waiting, 1, lends=True)
-            assert batch is not None
-            thread = threading.Thread(target=batch, daemon=True)
-            thread.start()
+            thread = lent_beside(batcher, waiting)
             await device.entered()
             rest = [call(batcher, n) for n in (2, 3, 4)]
             await queued(batcher, 4)
@@ -127,10 +133,7 @@ async def test_what_has_come_beside_a_lent_batch_begins_with_its_end() -> None:
     async with running_batcher(device, takes_any_thread=True, in_flight=2) as batcher:
         await idle(batcher, threads=2)
         with batcher.expecting(byte_count=10, deadline=time.monotonic() + 30) as waiting:
-            batch = batcher.put(waiting, 1, lends=True)
-            assert batch is not None
-            thread = threading.Thread(target=batch, daemon=True)
-            thread.start()
+            thread = lent_beside(batcher, waiting)
             await device.entered()
             behind = [call(batcher, n) for n in (2, 3)]
             await queued(batcher, 3)
