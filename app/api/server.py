@@ -19,6 +19,7 @@ import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.api.context import IS_STOPPING
+from app.api.dates import DatedState
 from app.api.gated_protocol import GatedProtocol
 
 log = logging.getLogger(__name__)
@@ -28,12 +29,8 @@ FIRST_REQUEST_S = 1.0
 
 TICK_S = 0.01
 
-TENTHS = 10
-"""Of a second, which uvicorn counts in: once a second it has something to do, and each time that an idle process wakes costs it
-some tenths of a millisecond on a virtual machine."""
-
-LATE_TENTHS = 50
-"""Every five seconds somebody looks who says nothing, or never all of it."""
+LATE_S = 5.0
+"""So often somebody looks who says nothing, or never all of it."""
 
 BACKLOG = 2048
 """Connections that the kernel holds for us."""
@@ -72,6 +69,10 @@ class DrainingServer(uvicorn.Server):
     _should_exit = False
     _loop: asyncio.AbstractEventLoop | None = None
 
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.server_state = DatedState()
+
     @property
     def should_exit(self) -> bool:
         """Whether it is to end. Set from any thread and by signals, and heard at once."""
@@ -85,13 +86,18 @@ class DrainingServer(uvicorn.Server):
                 self._loop.call_soon_threadsafe(self._is_over.set)
 
     async def main_loop(self) -> None:
-        """As uvicorn's, with a tick each second instead of each tenth, until `should_exit`."""
+        """Hang up on who is late, until `should_exit`; an idle server does nothing else.
+
+        uvicorn's own looks ten times a second whether it is to end, and each second at the date.
+        """
         self._is_over, self._loop = asyncio.Event(), asyncio.get_running_loop()
-        tenths = 0
-        while not await self.on_tick(tenths):
-            tenths = (tenths + TENTHS) % 864_000
+        while not self._should_exit:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._is_over.wait(), TENTHS / 10)
+                await asyncio.wait_for(self._is_over.wait(), LATE_S)
+            now = time.monotonic()
+            for connection in list(self.server_state.connections):
+                if isinstance(connection, GatedProtocol):
+                    connection.hang_up_if_late(now)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """As uvicorn's, with several doors for each socket that listens."""
@@ -100,15 +106,6 @@ class DrainingServer(uvicorn.Server):
         self._last_doors = tuple(listener.dup() for listener in sockets or [])
         self.lifespan.state[IS_STOPPING] = lambda: self._is_stopping
         await super().startup(sockets=list(self._doors) or None)
-
-    async def on_tick(self, counter: int) -> bool:
-        """As uvicorn's; hang up on who is late."""
-        if counter % LATE_TENTHS == 0:
-            now = time.monotonic()
-            for connection in list(self.server_state.connections):
-                if isinstance(connection, GatedProtocol):
-                    connection.hang_up_if_late(now)
-        return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Close the doors, hear those who came through them, then uvicorn's own shutdown."""

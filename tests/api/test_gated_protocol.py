@@ -149,7 +149,7 @@ def test_body_that_nobody_wants_and_that_never_ends_is_not_waited_for(
     repository: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(gated_protocol, "LINGER_S", 0.2)
-    monkeypatch.setattr(server_module, "LATE_TENTHS", 1)
+    monkeypatch.setattr(server_module, "LATE_S", 0.1)
     with full_server(repository) as url, connected(url) as connection:
         connection.sendall(head(b"Content-Length: 1000") + b"abc")
         answered = until_closed(connection)

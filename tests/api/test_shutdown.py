@@ -220,8 +220,8 @@ def test_server_without_a_file_descriptor_left_drains(
     ]
 
 
-def test_end_is_heard_between_two_ticks(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An idle server wakes once a second; whoever ends it does not wait for that."""
-    monkeypatch.setattr(server_module, "TENTHS", 864_000)
+def test_end_is_heard_though_nobody_looks(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An idle server sleeps; whoever ends it does not wait for its waking."""
+    monkeypatch.setattr(server_module, "LATE_S", 86_400)
     with threaded_server(test_settings(repository, engine="torch")):
         pass  # what ends it fails where it does not end
