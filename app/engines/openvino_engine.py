@@ -8,9 +8,7 @@ of one pass wait for each other at every layer, and whatever takes a core from o
 (docs/adr/0010). A third waits inside OpenVINO for the half that ends first (0014). Models on one device take turns. Knows nothing of queues or files' meaning.
 """
 
-import ctypes
 import logging
-import mmap
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
@@ -23,6 +21,7 @@ from numpy.typing import NDArray
 
 from app.domain import Cells, EvidenceKind, Method, NetworkFacts, Size
 from app.engines.base import EngineOutput, Run
+from app.engines.memory import release_file_pages
 from app.engines.turns import Turns
 from app.errors import ExportFailed
 
@@ -39,7 +38,6 @@ PREPARED: Final = 1
 """Calls that wait inside OpenVINO for a half, which takes them up without Python's interpreter (docs/adr/0014)."""
 HALVED_BATCH: Final = 4
 """Images that such an engine computes at a time: 8 would be 2 % quicker and keep 40 MB more between layers (docs/adr/0010)."""
-MADV_DONTNEED: Final = 4
 
 
 @cache
@@ -187,22 +185,3 @@ def reason_of(error: Exception) -> str:
     """The last of the lines that OpenVINO has for an error; those before name places in its source."""
     lines = [line for line in str(error).splitlines() if line.strip()]
     return lines[-1].strip()[:200] if lines else type(error).__name__
-
-
-def release_file_pages(path: Path) -> None:
-    """Give the memory back in which this process maps a file that it only reads.
-
-    OpenVINO keeps the .bin mapped beside the copy that it computes with: 90 MB of a ResNet-50's 400. The pages of an
-    unchanged file are read again should anybody touch them, so nothing is lost. Does nothing where there is no /proc.
-    """
-    try:
-        maps = Path("/proc/self/maps").read_text("utf-8", "replace").splitlines()
-    except OSError:
-        return
-    libc = ctypes.CDLL(None)
-    for line in maps:
-        fields = line.split(maxsplit=5)
-        if len(fields) == 6 and fields[5] == str(path) and "w" not in fields[1]:
-            start, end = (int(part, 16) for part in fields[0].split("-"))
-            assert start % mmap.PAGESIZE == 0  # noqa: S101 - the kernel's own table
-            libc.madvise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), MADV_DONTNEED)

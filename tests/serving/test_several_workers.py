@@ -239,14 +239,16 @@ async def test_a_device_is_given_no_more_at_a_time_than_it_computes_at_a_time() 
     runners = [Runner("small", small.run, {1: 0.1, 2: 0.15}, largest=2), Runner("large", large.run)]
     batcher = Batcher[int, int]("test", runners, batch_sizes=[1, 2, 4], max_entries=99, max_bytes=999)
     batcher.start()
-    calls = [call(batcher, n) for n in range(1, 15)]
+    calls = await all_busy(batcher, small, large)
+    calls += [call(batcher, n) for n in range(3, 15)]
     await queued(batcher, 14)
-    for device in (small, large):
-        device.let_go()
+    small.let_go()
+    await until(lambda: len(small.batches) > 1)
+    large.let_go()
     answers = await asyncio.gather(*calls)
 
     assert [answer.result for answer in answers] == [2 * n for n in range(1, 15)]
-    assert max(map(len, small.batches)) <= 2
+    assert max(map(len, small.batches)) == 2
     assert await batcher.close(timeout_s=10)
 
 
