@@ -61,21 +61,33 @@ def gather_into_huge_pages() -> None:
         with Path("/proc/self/pagemap").open("rb") as pages:
             for region in _regions():
                 if region.inode == 0 and "rw" in region.may:
-                    for start in _blocks_in_use(region, pages):
+                    for start in blocks_in_use(region, pages):
                         _advise(start, start + HUGE, MADV_COLLAPSE)
     except OSError:
         return
 
 
-def _blocks_in_use(region: Region, pages: BinaryIO) -> Iterator[int]:
-    """Where a huge page would have few holes: addresses. A word of the table for each page, bit 63: it is there."""
+def blocks_in_use(region: Region, pages: BinaryIO) -> Iterator[int]:
+    """Where a huge page would have few holes.
+
+    Args:
+        region: of this process.
+        pages: /proc/self/pagemap: a word for each page, bit 63: it is there.
+
+    Yields:
+        Addresses of huge pages that are whole within the region.
+    """
     first, last = -(-region.start // HUGE), region.end // HUGE
     if first >= last:
         return
     in_block = HUGE // mmap.PAGESIZE
     pages.seek(first * in_block * 8)
-    words = np.frombuffer(pages.read((last - first) * in_block * 8), np.uint64)
-    shares = (words >> np.uint64(63)).reshape(-1, in_block).mean(axis=1)
+    table = pages.read((last - first) * in_block * 8)
+    whole = len(table) // (
+        in_block * 8
+    )  # all of them, unless some kernel says less: no reason to refuse a model
+    words = np.frombuffer(table, np.uint64, whole * in_block)
+    shares = (words >> np.uint64(63)).reshape(whole, in_block).mean(axis=1)
     yield from ((first + int(number)) * HUGE for number in np.flatnonzero(shares >= IN_USE))
 
 
