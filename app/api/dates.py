@@ -1,7 +1,7 @@
 """The date that every answer bears, looked up when somebody asks.
 
 uvicorn keeps it up to date by a clock that ticks. Each time that an idle process wakes it costs some tenths of a
-millisecond, and ten and more on a virtual machine whose host takes back what its guest does not use for a moment.
+millisecond, and ten and more on some virtual machines, where memory that was not touched for a moment is slow (docs/adr/0016).
 """
 
 import time

@@ -162,9 +162,9 @@ TIMING_S = 0.1
 def warm_up(engine: Engine, batch_sizes: Iterable[int]) -> dict[int, float]:
     """Runs every batch size every way, so that none is slow later, and times a lone call of each once it is warm.
 
-    Libraries choose algorithms and buffers the first time they see a size; djl #901 reports seconds. What they have written
-    by then is gathered into huge pages, if this process computes with it. The quickest of two
-    to ten runs counts: sizes are chosen by their proportions, and one hiccup would spoil a size for good.
+    Libraries choose algorithms and buffers the first time they see a size; djl #901 reports seconds. What they have
+    written by then is gathered into huge pages, if a CPU computes with it. The quickest of two to ten runs counts: sizes
+    are chosen by their proportions, and one hiccup would spoil a size for good.
 
     Returns:
         batch size -> seconds for one batch.

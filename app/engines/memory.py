@@ -83,9 +83,8 @@ def blocks_in_use(region: Region, pages: BinaryIO) -> Iterator[int]:
     in_block = HUGE // mmap.PAGESIZE
     pages.seek(first * in_block * 8)
     table = pages.read((last - first) * in_block * 8)
-    whole = len(table) // (
-        in_block * 8
-    )  # all of them, unless some kernel says less: no reason to refuse a model
+    # All of them, unless some kernel says less: no reason to refuse a model.
+    whole = len(table) // (in_block * 8)
     words = np.frombuffer(table, np.uint64, whole * in_block)
     shares = (words >> np.uint64(63)).reshape(whole, in_block).mean(axis=1)
     yield from ((first + int(number)) * HUGE for number in np.flatnonzero(shares >= IN_USE))
