@@ -153,16 +153,29 @@ class OpenVinoEngine:
         if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != (height, width, 3):
             raise ValueError(f"expected (B, {height}, {width}, 3) uint8, got {images.shape} {images.dtype}")
         self._check_open()
-        images, at_once = np.ascontiguousarray(images), self.largest_batch or len(images)
-        # The input is only read; the outputs are copied, as the request writes into its own again.
+        # OpenVINO takes no array that cannot be written, though it only reads it.
+        images, at_once = np.require(images, requirements=("C", "W")), self.largest_batch or len(images)
         parts = [
-            request.infer([images[start : start + at_once]], share_inputs=True, share_outputs=False)
+            _inferred(request, images[start : start + at_once])
             for start in range(0, max(1, len(images)), max(1, at_once))
         ]
-        logits, evidence = zip(*((part[0], part[1]) for part in parts), strict=True)
         if len(parts) == 1:
-            return EngineOutput(logits=logits[0], evidence=evidence[0])
-        return EngineOutput(logits=np.concatenate(logits), evidence=np.concatenate(evidence))
+            return parts[0]
+        return EngineOutput(
+            logits=np.concatenate([part.logits for part in parts]),
+            evidence=np.concatenate([part.evidence for part in parts]),
+        )
+
+
+def _inferred(request: Any, images: NDArray[np.uint8]) -> EngineOutput:
+    """By tensors: from arrays to a dictionary of arrays, OpenVINO's Python takes 0.1 ms longer, with the interpreter in hand.
+
+    The outputs are copied, as the request writes into its own again.
+    """
+    request.set_input_tensor(openvino().Tensor(images, shared_memory=True))
+    request.infer(share_outputs=True)
+    logits, evidence = (request.get_output_tensor(number).data.copy() for number in range(2))
+    return EngineOutput(logits=logits, evidence=evidence)
 
 
 def _compiled(graph: Path, precision: str, threads: int, *, streams: int) -> Any:
