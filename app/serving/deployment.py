@@ -10,8 +10,7 @@ for a thread pool; infer is awaited on the event loop. Knows no HTTP.
 import asyncio
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
@@ -32,9 +31,10 @@ from app.serving.abilities import abilities_of
 from app.serving.batcher import Batcher
 from app.serving.batches import HEAD_PROBES, LAYER_PROBES, WHOLE, Entry, Pixels, Result, run_batch
 from app.serving.capacity import Hold
-from app.serving.inference import Expected, Inference, inference_of
+from app.serving.expecting import Expecting
+from app.serving.inference import Inference, inference_of
 from app.serving.latency import capped
-from app.serving.line import PLAIN, Lane
+from app.serving.line import PLAIN, Lane, Waiting
 from app.serving.outages import count_out_of_service, fault_of, living_names, outages_of
 from app.serving.worker import Runner
 
@@ -146,6 +146,8 @@ class Deployment:
 
     def fault(self) -> str | None:
         """Why this model may not drive a gate just now; None when it may. Load does not change it."""
+        if self._batcher.answers_within(self._worker_stall_s):  # asked for every request
+            return None
         return fault_of(self._batcher.states(), stall_s=self._worker_stall_s)
 
     def outages(self) -> tuple[str, ...]:
@@ -231,17 +233,20 @@ class Deployment:
         lane = PLAIN if probe is None else self._lane(probe)
         return await self._answered(Entry(pixels, lane, probe), deadline, place)
 
-    @contextmanager
-    def expecting(self, deadline: float, place: Hold, *, probe: Probe | None = None) -> Iterator[Expected]:
+    def expecting(
+        self, deadline: float, place: Hold, *, probe: Probe | None = None
+    ) -> Expecting[Entry, Result]:
         """Of an image of the model's size, which is yet to be made; the place and errors as Batcher.expecting."""
         lane, size = PLAIN if probe is None else self._lane(probe), self.engine.input_size
-        with self._batcher.expecting(
+        return self._batcher.expecting(
             byte_count=size.height * size.width * 3, deadline=deadline, lane=lane, place=place
-        ) as waiting:
-            yield Expected(
-                waiting.future,
-                lambda pixels, lends: self._batcher.put(waiting, Entry(pixels, lane, probe), lends=lends),
-            )
+        )
+
+    def put(
+        self, waiting: Waiting[Entry, Result], pixels: Pixels, probe: Probe | None, *, lends: bool
+    ) -> Callable[[], None] | None:
+        """Queue the image that was expected, with that probe; from any thread. The rest as Batcher.put."""
+        return self._batcher.put(waiting, Entry(pixels, waiting.lane, probe), lends=lends)
 
     async def infer_whole(self, pixels: Pixels, deadline: float) -> Inference:
         """Queue one image of any size, which runs alone; errors as Batcher.submit."""

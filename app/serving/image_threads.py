@@ -118,9 +118,8 @@ class ImageThreads:
             if self._is_closed:
                 raise ShuttingDown("the server is shutting down; try another")
             self._waiting.setdefault(consumer, deque()).append(job)
-            self._wake_another()
-        if self._next_look is None:
-            self._next_look = asyncio.get_running_loop().call_later(LOOK_AGAIN_S, self._look_again)
+            if not self._wake_another():
+                self._see_to_it_later()
         try:
             return await job.outcome
         finally:
@@ -143,14 +142,20 @@ class ImageThreads:
 
         On the event loop, for a thread that looked would take the interpreter from it.
         """
-        self._next_look = None
         with self._changed:
-            if self._is_closed or not self._waiting:
-                return
-            self._wake_another()
-        self._next_look = asyncio.get_running_loop().call_later(LOOK_AGAIN_S, self._look_again)
+            if self._next_look is not None:
+                self._next_look.cancel()
+                self._next_look = None
+            if not self._is_closed and self._waiting:
+                self._wake_another()
+                self._see_to_it_later()
 
     # --- under the lock ------------------------------------------------------------------------------
+
+    def _see_to_it_later(self) -> None:
+        """On the event loop. A job for which a thread was woken needs no look, nor the event loop a turn for it."""
+        if self._next_look is None:
+            self._next_look = asyncio.get_running_loop().call_later(LOOK_AGAIN_S, self._look_again)
 
     def _due(self) -> _Job | None:
         """The oldest that should begin now, beside those that have."""
@@ -168,10 +173,10 @@ class ImageThreads:
         if not line:
             del self._waiting[job.consumer]
 
-    def _wake_another(self) -> None:
-        """Where there is one, and work for it."""
+    def _wake_another(self) -> bool:
+        """Where there is one, and work for it; whether it did."""
         if not (self._idle or len(self._threads) < self._count) or self._due() is None:
-            return
+            return False
         if self._idle:
             self._idle -= 1
             self._changed.notify()
@@ -179,8 +184,15 @@ class ImageThreads:
             thread = threading.Thread(target=self._work, name=f"image_{len(self._threads)}", daemon=True)
             thread.start()
             self._threads.append(thread)
+        return True
 
     # --- its threads -------------------------------------------------------------------------------
+
+    def _have_a_look(self) -> None:
+        """What this thread was woken for is not due any more, as its model has got work meanwhile; under the lock."""
+        job = next(iter(self._waiting.values()))[0]
+        with suppress(RuntimeError):  # the event loop has ended, and with it the caller
+            job.outcome.get_loop().call_soon_threadsafe(self._look_again)
 
     def _work(self) -> None:
         give_way()
@@ -217,6 +229,8 @@ class ImageThreads:
                     self._busy += 1
                     self._wake_another()
                     return job
+                if self._waiting and self._next_look is None:
+                    self._have_a_look()
                 self._idle += 1
                 self._changed.wait()
             return None

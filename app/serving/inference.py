@@ -1,25 +1,13 @@
-"""One image on its way through the queue, as the service knows it: expected, then answered."""
+"""What came of one image in the queue, as the service knows it."""
 
-import asyncio
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from app.domain import Probed
-from app.serving.batches import Pixels, Result
+from app.serving.batches import Result
 from app.serving.line import Answer
-
-
-class Expected(NamedTuple):
-    """An image that is yet to be made."""
-
-    outcome: asyncio.Future[Answer[Result]]
-    """Errors as those of the future of Batcher.expecting."""
-    put: Callable[[Pixels, bool], Callable[[], None] | None]
-    """Queues it, from any thread, perhaps lending that; what it returns and raises as Batcher.put."""
 
 
 @dataclass(frozen=True, slots=True)

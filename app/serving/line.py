@@ -15,15 +15,15 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Generic, Protocol, TypeVar
 
-from app.errors import NotReady, ShuttingDown
+from app.errors import DeadlineExceeded, NotReady, ShuttingDown
 
 EntryT = TypeVar("EntryT")
 ResultT = TypeVar("ResultT")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False, slots=True)
 class Lane:
-    """Entries that can run together and cost about the same each."""
+    """Entries that can run together and cost about the same each; another one of that name is another lane."""
 
     name: str
     largest: int | None = None
@@ -61,6 +61,16 @@ class Waiting(Generic[EntryT, ResultT]):
     """Its outcome is on its way to the event loop; the worker's."""
     was_retried: bool = False
     """A device was lost while it ran."""
+
+    def give_up(self) -> None:
+        """The deadline is here."""
+        if self.future.done():
+            return
+        said = "the deadline passed before the picture could be queued"
+        if self.is_inside:
+            spent_s = time.monotonic() - self.queued_at
+            said = f"no answer within the deadline; {spent_s:.2f} s were spent in the queue"
+        self.future.set_exception(DeadlineExceeded(said))
 
     def is_wanted(self, now: float) -> bool:
         """Whether somebody still waits for it."""

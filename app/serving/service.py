@@ -159,13 +159,15 @@ class Service:
     ) -> tuple[tuple[Read, float], Inference]:
         """The image thread puts it there itself, and computes it where it is alone: the event loop hears only of its answer."""
         done: list[tuple[Read, float]] = []
-        with ticket.deployment.expecting(ticket.deadline, ticket.place, probe=probe) as expected:
+        deployment = ticket.deployment
 
-            def read_and_put() -> Callable[[], None] | None:
-                done.append(work())
-                return expected.put(done[0][0].prepared.pixels, self._images.can_lend)
+        def read_and_put() -> "Callable[[], None] | None":  # a string is not evaluated for every request
+            done.append(work())
+            pixels = done[0][0].prepared.pixels
+            return deployment.put(waiting, pixels, probe, lends=self._images.can_lend)
 
-            answer = await self._images.hand_on(read_and_put, expected.outcome, consumer=ticket.deployment)
+        with deployment.expecting(ticket.deadline, ticket.place, probe=probe) as waiting:
+            answer = await self._images.hand_on(read_and_put, waiting.future, consumer=deployment)
         return done[0], inference_of(answer)
 
     async def _see_whole(self, ticket: Ticket, seen: Seen) -> Seen:
@@ -273,7 +275,7 @@ class Service:
             model=ticket.deployment.identity,
             image=seen.image,
             batch_size=seen.inference.batch_size,
-            timings=replace(seen.timings, total=(time.monotonic() - ticket.started) * 1000),
+            timings=seen.timings.in_all((time.monotonic() - ticket.started) * 1000),
             warnings=seen.warnings,
             cam=cam,
         )

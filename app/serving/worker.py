@@ -121,14 +121,19 @@ class Worker(Generic[EntryT, ResultT]):
     @property
     def is_alive(self) -> bool:
         """Whether it takes batches."""
-        return self._at_work > 0 and not self.is_lost
+        return self._at_work > 0 and self._lost is None
 
     def state(self) -> WorkerState:
         """How it is now."""
+        return WorkerState(self.name, self.is_alive, self._lost, self.busy_s, self._is_fallback)
+
+    @property
+    def busy_s(self) -> float:
+        """How long its oldest batch has been under way; 0 when idle."""
+        if not self._started:
+            return 0.0
         with self._clock:
-            since = self._started[0] if self._started else None
-        busy_s = 0.0 if since is None else time.monotonic() - since
-        return WorkerState(self.name, self.is_alive, self._lost, busy_s, self._is_fallback)
+            return time.monotonic() - self._started[0] if self._started else 0.0
 
     def seconds(self, lane: Lane) -> float:
         """Predicted for a lone entry; 0 while nothing is known."""

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 from support.devices import Device, call, queued, until
@@ -140,6 +141,59 @@ async def test_thread_joins_as_the_model_runs_short_although_none_ends_its_job(
     assert not held.done()
     slow.may_end.set()
     assert await held not in names
+
+
+@dataclass(eq=False)
+class Wavering:
+    """Gets work between two looks, and has none soon after."""
+
+    says: Iterator[bool]
+
+    def has_work_for(self, _seconds: float) -> bool:
+        return next(self.says, False)
+
+
+async def test_job_that_a_thread_was_woken_for_is_looked_after_where_that_left_it(two: ImageThreads) -> None:
+    """Its model was short when the job came, was not when the thread was there, and is short again."""
+    slow, small = Work(), Work()
+    await two.run(lambda: None)
+    held = begin(two, slow)
+    await until(slow.begun.is_set)
+    small.may_end.set()
+    waiting = asyncio.create_task(two.run(small, consumer=Wavering(iter([False, True]))))
+    async with asyncio.timeout(10):
+        await waiting
+
+    assert not held.done()
+    slow.may_end.set()
+    await held
+
+
+async def test_job_that_begins_at_once_costs_the_event_loop_no_later_turn(
+    two: ImageThreads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A line sends one picture after the other, and while one is computed the loop sleeps."""
+    loop = asyncio.get_running_loop()
+    timers: list[float] = []
+    call_later = loop.call_later
+
+    def noted(delay: float, *rest: Any, **options: Any) -> asyncio.TimerHandle:
+        timers.append(delay)
+        return call_later(delay, *rest, **options)
+
+    monkeypatch.setattr(loop, "call_later", noted)
+    first, second = Work(), Work()
+    for work in (first, second):
+        work.may_end.set()
+        await two.run(work, consumer=Model(is_supplied=False))
+    alone = list(timers)
+    first.may_end.clear()
+    tasks = [begin(two, work, Model(is_supplied=True)) for work in (first, second)]
+    await until(lambda: bool(timers))
+    first.may_end.set()
+    await asyncio.gather(*tasks)
+
+    assert not alone
 
 
 async def test_picture_is_decoded_beside_a_slow_one_once_the_queue_is_empty(two: ImageThreads) -> None:
