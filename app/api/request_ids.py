@@ -1,4 +1,7 @@
-"""A request's id: the client's own, or a ULID."""
+"""A request's id: the client's own, or a ULID (48 bits of milliseconds, 80 random ones).
+
+Written here, in one line, since a library's 20 calls for it stood in the way of every answer; the tests read them by the library.
+"""
 
 import itertools
 import random
@@ -7,8 +10,6 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from ulid import ULID
-
 ACCEPTABLE_ID: Final = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 
 _DIGITS: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
@@ -16,13 +17,14 @@ _DIGITS: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _PAIRS: Final = [first + second for first in _DIGITS for second in _DIGITS]
 
 
+RANDOM_BITS: Final = 80
 _RANDOM: Final = random.Random()  # noqa: S311 - ids are no secrets, and the kernel's bits are a call of it for each
 
 
 def new_id() -> str:
     """An id that sorts by time."""
-    milliseconds = time.time_ns() // 1_000_000
-    return str(ULID(milliseconds.to_bytes(6, "big") + _RANDOM.randbytes(10)))
+    number = time.time_ns() // 1_000_000 << RANDOM_BITS | _RANDOM.getrandbits(RANDOM_BITS)
+    return "".join([_PAIRS[number >> bits & 0x3FF] for bits in range(120, -1, -10)])
 
 
 def request_id(given: bytes | None, otherwise: Callable[[], str] = new_id) -> str:
