@@ -21,7 +21,7 @@ from app.api.problems import INTERNAL_DETAIL, problem, problem_from
 from app.api.request_ids import id_among
 from app.api.unreadable import CODE as UNREADABLE_CODE
 from app.api.unreadable import STATUS as UNREADABLE_STATUS
-from app.domain import Prediction, Timings
+from app.domain import Prediction
 from app.errors import LinesideError, ShuttingDown
 from app.metrics import Metrics
 from app.serving.deployment import Deployment
@@ -65,10 +65,11 @@ class RequestContext:
     route: str = ""
     """Where the request ended before it was routed."""
     code: str | None = None
-    timings: Timings | None = None
     status: int = 0
     has_begun: bool = False
     """The head of its answer is out."""
+    prediction: Prediction | None = None
+    """What was answered."""
     facts: dict[str, Any] = field(default_factory=dict)
     """More for the log line."""
 
@@ -79,22 +80,10 @@ class RequestContext:
             self.facts["cause"] = repr(error.__cause__)
         self.facts["detail"] = error.message
 
-    def answered(self, prediction: Prediction) -> None:
-        """Note what was answered."""
-        self.timings = prediction.timings
-        self.facts.update(
-            version=prediction.model.version,
-            digest=prediction.model.digest,
-            class_name=prediction.top.class_name,
-            probability=round(prediction.top.probability, 6),
-            batch_size=prediction.batch_size,
-            timings_ms={stage: round(ms, 2) for stage, ms in prediction.timings.by_stage().items()},
-        )
-
 
 def context_of(request: Request) -> RequestContext:
     """The context that the middleware made for this request."""
-    context: RequestContext = request.state.context
+    context: RequestContext = request.scope["state"]["context"]
     return context
 
 
@@ -155,7 +144,7 @@ def unexpected(error: Exception, context: RequestContext) -> Response:
 
 def mark(response: Response, context: RequestContext, *, is_draining: bool) -> None:
     """Give a response the headers that every one has."""
-    response.headers["X-Request-Id"] = context.id
+    response.raw_headers.append((b"x-request-id", context.id.encode()))
     if is_draining:
         response.headers["Connection"] = "close"
     # A status set before is the client that left: what is sent goes nowhere.
@@ -196,8 +185,8 @@ def record(metrics: Metrics, scope: Scope, context: RequestContext) -> None:
     metrics.count_request(route=route, model=context.model, status=context.status)
     if context.code is not None:
         metrics.count_refusal(context.code)
-    if context.timings is not None:
-        metrics.time_stages(context.model, context.timings)
+    if context.prediction is not None:
+        metrics.time_stages(context.model, context.prediction.timings)
     if route in QUIET_ROUTES and context.status < 400:
         return
     client, method = scope.get("client"), scope.get(SAID, scope["method"])
@@ -215,6 +204,21 @@ def record(metrics: Metrics, scope: Scope, context: RequestContext) -> None:
             "model": context.model or None,
             "client": client[0] if client else None,
             "duration_ms": round((time.monotonic() - context.started) * 1000, 2),
+            **_facts(context.prediction),
             **context.facts,
         },
     )
+
+
+def _facts(prediction: Prediction | None) -> dict[str, Any]:
+    """What the log says of it: written once the answer is out, for its client waits for nothing else."""
+    if prediction is None:
+        return {}
+    return {
+        "version": prediction.model.version,
+        "digest": prediction.model.digest,
+        "class_name": prediction.top.class_name,
+        "probability": round(prediction.top.probability, 6),
+        "batch_size": prediction.batch_size,
+        "timings_ms": {stage: round(ms, 2) for stage, ms in prediction.timings.by_stage().items()},
+    }

@@ -22,6 +22,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.context import LET_IN, SAID, LetIn, RequestContext, give_up, is_stopping, mark, record
+from app.api.exchange import EXCHANGE, Exchange
 from app.api.failures import answer_to
 from app.api.request_ids import id_among
 from app.metrics import Metrics
@@ -92,8 +93,17 @@ class Front:
                 response = await endpoint.answer(request, _query(endpoint.query, scope["query_string"]))
             except Exception as error:  # noqa: BLE001 - whatever it is, the client is told, and the log where it is ours
                 response = answer_to(error, request)
-            mark(response, context, is_draining=self._is_draining())
-            await response(scope, receive, send_and_note)
+            is_draining = self._is_draining()
+            mark(response, context, is_draining=is_draining)
+            exchange: Exchange | None = scope["state"].get(EXCHANGE)
+            if (
+                exchange is not None
+                and not is_draining
+                and exchange.answer(response.status_code, response.raw_headers, bytes(response.body))
+            ):
+                context.has_begun = True
+            else:
+                await response(scope, receive, send_and_note)
         except asyncio.CancelledError:
             if is_stopping(scope, self._is_draining):
                 await give_up(context, scope, receive, send_and_note)

@@ -189,13 +189,13 @@ class Gate:
         return answer(detail, request_id=given)
 
     def _asked_anew(self, query_string: bytes, now: float) -> Standing | Deployment | None:
-        departures = self._admission.departures
         asked = _asked(query_string)
         if asked is None:
             return None
         room = self._room(asked, now)
         if not isinstance(room, QueueFull):
             return room
+        departures = self._admission.departures
         model, status = self._admission.name_of(asked.model), STATUS_BY_CODE[room.code]
         return Standing(
             query_string, departures, now + STANDS_S, room, model, status, _answer(room, status), Succession()

@@ -18,12 +18,12 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.utils import get_remote_addr
 from uvicorn.server import ServerState
 
-from app.api import owed
+from app.api import owed, whole_requests
 from app.api.context import LET_IN, LetIn
+from app.api.exchange import EXCHANGE, Exchange
 from app.api.gate import Gate, Refusal
 from app.api.heads import Head, end_of_head, head_of_post, known_head, made_readable
 from app.api.lingering import LINGER_S, LingeringTransport
-from app.api.one_write import OneWrite
 from app.api.unreadable import TOO_LONG, meaning_of
 from app.serving.deployment import Deployment
 
@@ -50,8 +50,12 @@ class GatedProtocol(HttpToolsProtocol):
     """Of a head that uvicorn's parser keeps, behind its first piece."""
     _held = b""
     """The beginning of a head; or what had come of a request by the time that it began to wait for its turn."""
+    _asked: tuple[Head, int] | None = None
+    """What is let in: its head, and where that ends in what is held."""
     _let_in: LetIn | None = None
-    """It waits for its turn. Until then nothing more is read."""
+    """It was let in, and waits for its turn or has it just now."""
+    _is_held_up = False
+    """It waits for its turn: nothing more is read."""
     _heard = b""
     """What uvicorn is just being told."""
     _unwanted = 0
@@ -126,6 +130,7 @@ class GatedProtocol(HttpToolsProtocol):
                 self._pass_on(data[at:] if at else data)
                 return
             if not isinstance(verdict, Refusal):
+                self._asked = head, end - at
                 self._await_turn(self._gate, verdict, data[at:] if at else data)
                 return
             self._refuse(head, verdict)
@@ -146,12 +151,8 @@ class GatedProtocol(HttpToolsProtocol):
         before = self.cycle
         super().on_headers_complete()
         self._is_in_head = False
-        if self.cycle is before:
-            return
-        self._unanswered = owed.and_this(self._unanswered, self.cycle)
-        # Others are few, and the answer to a HEAD has no body that would be written.
-        if self.scope["method"] == "POST":
-            self.cycle.transport = OneWrite(self.transport, self.cycle, waits=self.expect_100_continue)
+        if self.cycle is not before:
+            self._owe()
 
     def on_message_complete(self) -> None:
         """The next one may be asked of the gate."""
@@ -281,23 +282,53 @@ class GatedProtocol(HttpToolsProtocol):
         self._held, self._let_in = data, LetIn(time.monotonic(), deployment)
         gate.let_in(deployment, self._start)
         if self._let_in is not None:
+            self._is_held_up = True
             self.transport.pause_reading()
 
     def _start(self) -> None:
         if self._let_in is None or self.transport.is_closing():
             return
         data, self._held = self._held, b""
-        if not self._is_deaf:
-            self.transport.resume_reading()
-        self._pass_on(data)
+        if self._is_held_up:
+            self._is_held_up = False
+            if not self._is_deaf:
+                self.transport.resume_reading()
+        asked, self._asked = self._asked, None
+        body = None if asked is None else whole_requests.body_of(asked[0], data, asked[1])
+        if asked is None or body is None:
+            self._pass_on(data)
+        else:
+            self._begin(asked[0], body)
 
-    def _pass_on(self, data: bytes) -> None:
+    def _begin(self, head: Head, body: bytes) -> None:
+        """As `_pass_on` with all of a request, whose head is known."""
         self._forget_keep_alive()
+        self._become_uvicorns()
+        self.on_message_begin()
+        self.cycle = whole_requests.begin(self, head, body)
+        self._is_amid = self._is_in_head = False
+        self._due = None
+        self._owe()
+        self._start_asgi_task(self.cycle, self.app)
+
+    def _owe(self) -> None:
+        """An answer to the newest cycle's request."""
+        self._unanswered = owed.and_this(self._unanswered, self.cycle)
+        # Others are few, and the answer to a HEAD has no body that would be written.
+        if self.scope["method"] == "POST":
+            exchange = Exchange(self.transport, self.cycle, waits=self.expect_100_continue)
+            self.cycle.transport = self.scope["state"][EXCHANGE] = exchange
+
+    def _become_uvicorns(self) -> None:
         if self.flow is None:
             self._be_orderly()
             transport = self.transport  # which the constructor forgets
             super().__init__(self.config, self.server_state, self.app_state, self.loop)
             super().connection_made(transport)
+
+    def _pass_on(self, data: bytes) -> None:
+        self._forget_keep_alive()
+        self._become_uvicorns()
         self._heard, was_in_head = data, self._is_in_head
         super().data_received(data)
         self._heard = b""

@@ -27,6 +27,8 @@ class Head(NamedTuple):
     """Bytes."""
     is_last: bool
     """The client takes one answer only, or is too old to say."""
+    is_plain: bool
+    """No header comes twice: these are all, in their order."""
 
     @property
     def waits(self) -> bool:
@@ -65,7 +67,9 @@ def known_head(data: bytes) -> Head | None:
     if found is None:
         return None
     like = _with_any_length(data[: found.start(1)], data[found.end(1) :])
-    return like and Head(like.path, like.query_string, like.headers, int(found[1]), like.is_last)
+    return like and Head(
+        like.path, like.query_string, like.headers, int(found[1]), like.is_last, like.is_plain
+    )
 
 
 @lru_cache(maxsize=256)
@@ -103,7 +107,8 @@ def head_of_post(data: bytes) -> Head | None:
     if b"transfer-encoding" in headers:
         return None
     is_last = parser.get_http_version() != "1.1" or _ends_connection(data, headers)
-    return Head(path, url.query or b"", headers, length, is_last)
+    is_plain = len(headers) == data.count(b"\n") - 2
+    return Head(path, url.query or b"", headers, length, is_last, is_plain)
 
 
 def _ends_connection(data: bytes, headers: Mapping[bytes, bytes]) -> bool:

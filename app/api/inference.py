@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from app.api import wire
 from app.api.context import RequestContext, context_of
+from app.api.exchange import EXCHANGE, Exchange
 from app.api.explain_query import ExplainQuery
 from app.api.explain_schemas import ExplainReply
 from app.api.explaining import asked, check_one_array, check_picture, drawn, explanation_reply, npy
@@ -25,7 +26,7 @@ from app.api.schemas import (
     PredictionReply,
     PredictQuery,
 )
-from app.api.upload import read_picture
+from app.api.upload import picture_at_hand, read_picture
 from app.errors import DeadlineExceeded, InvalidRequest, Unavailable
 from app.images.encode import MediaType
 from app.serving.drawing import DrawingStyle
@@ -105,8 +106,8 @@ async def predict(request: Request, query: Annotated[PredictQuery, Query()]) -> 
         body = await _read(request, ticket, settings)
         style = DrawingStyle(max_side_px=settings.max_overlay_side_px) if query.cam else None
         prediction = await unless_left(request, service.predict(ticket, body, top_k=query.top_k, style=style))
-    context.answered(prediction)
-    return Response(to_json(wire.document(prediction)), media_type=JSON, headers=wire.headers(prediction))
+    context.prediction = prediction
+    return wire.answer(to_json(wire.document(prediction)), JSON, prediction)
 
 
 @router.post(
@@ -157,14 +158,14 @@ async def explain(request: Request, query: Annotated[ExplainQuery, Query()]) -> 
             ),
         )
     prediction = explained.prediction
-    context.answered(prediction)
+    context.prediction = prediction
     if kind == NPY:
-        return Response(npy(explained.explanation), media_type=NPY, headers=wire.headers(prediction))
+        return wire.answer(npy(explained.explanation), NPY, prediction)
     if kind != JSON:
         assert prediction.cam is not None  # noqa: S101 - an overlay was asked for
-        return Response(prediction.cam.data, media_type=kind, headers=wire.headers(prediction))
+        return wire.answer(prediction.cam.data, kind, prediction)
     reply = ExplainReply(**wire.document(prediction), explanation=explanation_reply(explained))
-    return Response(reply.model_dump_json(by_alias=True), media_type=JSON, headers=wire.headers(prediction))
+    return wire.answer(reply.model_dump_json(by_alias=True).encode(), JSON, prediction)
 
 
 ENDPOINTS = {"/predict": Endpoint(PredictQuery, predict), "/explain": Endpoint(ExplainQuery, explain)}
@@ -194,8 +195,12 @@ def _admit(service: Service, settings: Settings, context: RequestContext, query:
 
 
 async def _read(request: Request, ticket: Ticket, settings: Settings) -> bytes:
+    max_bytes, hold = settings.max_body_bytes, ticket.hold.grow
+    exchange: Exchange | None = request.scope["state"].get(EXCHANGE)
+    if exchange is not None and (body := exchange.body_at_hand()) is not None:
+        return picture_at_hand(request, body, max_bytes=max_bytes, hold=hold)
     try:
         async with asyncio.timeout(max(0.0, ticket.deadline - time.monotonic())):
-            return await read_picture(request, max_bytes=settings.max_body_bytes, hold=ticket.hold.grow)
+            return await read_picture(request, max_bytes=max_bytes, hold=hold)
     except TimeoutError:
         raise DeadlineExceeded("the deadline passed before the whole body was received") from None

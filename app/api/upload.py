@@ -1,7 +1,7 @@
 """The body of a request to the bytes of one picture: raw, or multipart with one part `file`.
 
 Nothing is spooled to disk and nothing is kept beyond the limit: it is counted while it is read. Every byte is copied
-once, from the chunk it came in to the file that is returned.
+once at most, from the chunk it came in to the file that is returned; a raw body that came in one chunk is that chunk.
 """
 
 from collections.abc import Callable
@@ -33,45 +33,84 @@ async def read_picture(request: Request, *, max_bytes: int, hold: Callable[[int]
         InvalidRequest: empty, multipart without exactly one part `file`, or a form that is not called so.
         ClientLeft: the client did.
     """
-    _check_declared_length(request, max_bytes)
-    content_type = request.headers.get("content-type", "")
-    body = BytesIO()  # whose getvalue() is its own memory, where join() or bytes() would make a second one
-    sink: Callable[[bytes], object] = body.write
-    form: _FileForm | None = None
-    kind, options = parse_options_header(content_type) if "multipart" in content_type.lower() else (b"", {})
-    if kind == b"multipart/form-data":
-        form = _FileForm(options.get(b"boundary"), body)
-        sink = form.feed
-    read = 0
+    upload = _Upload(request, max_bytes, hold)
     try:
         async for chunk in request.stream():
-            read += len(chunk)
-            if read > max_bytes:
-                raise BodyTooLarge(_too_large(max_bytes))
-            if chunk:
-                hold(len(chunk))
-                sink(chunk)
+            upload.add(chunk)
     except ClientDisconnect:
         raise ClientLeft from None
-    if form is not None:
-        form.finish()
-    if not body.tell():
-        raise InvalidRequest(
-            f"the {'part `file`' if form else 'body'} is empty: send the picture's bytes as the body, "
-            "or as multipart/form-data in one part named `file`"
-        )
-    picture = body.getvalue()
-    if form is None and picture.startswith(b"--") and b"form-data" in picture[:LOOKED_AT]:
-        raise InvalidRequest(
-            "the body is a form, but its Content-Type is not multipart/form-data with a boundary: let your HTTP library "
-            "set it, or send the picture's bytes as they are"
-        )
-    return picture
+    return upload.file()
 
 
-def _check_declared_length(request: Request, max_bytes: int) -> None:
-    declared = request.headers.get("content-length", "")
-    if declared.isascii() and declared.isdigit() and int(declared) > max_bytes:
+def picture_at_hand(request: Request, body: bytes, *, max_bytes: int, hold: Callable[[int], None]) -> bytes:
+    """The same of a request whose body was read, all of it."""
+    upload = _Upload(request, max_bytes, hold)
+    upload.add(body)
+    return upload.file()
+
+
+class _Upload:
+    """A body as it comes in; arguments as of `read_picture`, errors too."""
+
+    def __init__(self, request: Request, max_bytes: int, hold: Callable[[int], None]) -> None:
+        headers: dict[bytes, bytes] = dict(request.scope["headers"])
+        _check_declared_length(headers.get(b"content-length", b""), max_bytes)
+        self._max_bytes = max_bytes
+        self._hold = hold
+        self._read = 0
+        self._first = b""
+        """Of a body that is the file, while there is no other chunk of it."""
+        self._body: BytesIO | None = (
+            None  # whose getvalue() is its own memory, where join() or bytes() would make a second one
+        )
+        self._form: _FileForm | None = None
+        content_type = headers.get(b"content-type", b"")
+        is_multipart = b"multipart" in content_type.lower()
+        kind, options = parse_options_header(content_type) if is_multipart else (b"", {})
+        if kind == b"multipart/form-data":
+            self._body = BytesIO()
+            self._form = _FileForm(options.get(b"boundary"), self._body)
+
+    def add(self, chunk: bytes) -> None:
+        """The next of it."""
+        self._read += len(chunk)
+        if self._read > self._max_bytes:
+            raise BodyTooLarge(_too_large(self._max_bytes))
+        if not chunk:
+            return
+        self._hold(len(chunk))
+        if self._form is not None:
+            self._form.feed(chunk)
+        elif self._body is not None:
+            self._body.write(chunk)
+        elif not self._first:
+            self._first = chunk
+        else:
+            self._body = BytesIO()
+            self._body.write(self._first)
+            self._body.write(chunk)
+            self._first = b""
+
+    def file(self) -> bytes:
+        """What was uploaded, once all has come."""
+        if self._form is not None:
+            self._form.finish()
+        picture = self._first if self._body is None else self._body.getvalue()
+        if not picture:
+            raise InvalidRequest(
+                f"the {'part `file`' if self._form else 'body'} is empty: send the picture's bytes as the body, "
+                "or as multipart/form-data in one part named `file`"
+            )
+        if self._form is None and picture.startswith(b"--") and b"form-data" in picture[:LOOKED_AT]:
+            raise InvalidRequest(
+                "the body is a form, but its Content-Type is not multipart/form-data with a boundary: let your HTTP library "
+                "set it, or send the picture's bytes as they are"
+            )
+        return picture
+
+
+def _check_declared_length(declared: bytes, max_bytes: int) -> None:
+    if declared.isdigit() and int(declared) > max_bytes:
         raise BodyTooLarge(_too_large(max_bytes))
 
 

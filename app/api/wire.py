@@ -9,6 +9,8 @@ from functools import cache
 from typing import Any
 from urllib.parse import quote
 
+from starlette.responses import Response
+
 from app.domain import EncodedPicture, Prediction
 
 
@@ -38,16 +40,23 @@ def document(prediction: Prediction) -> dict[str, Any]:
     }
 
 
-def headers(prediction: Prediction) -> dict[str, str]:
-    """What a client that asked for bytes alone still wants to know; names may be Korean, so percent-encoded."""
-    stages = prediction.timings.by_stage()
-    return {
-        "Server-Timing": ", ".join([f"{stage};dur={ms:.2f}" for stage, ms in stages.items()]),
-        "Lineside-Class": _quoted(prediction.top.class_name),
-        "Lineside-Probability": f"{prediction.top.probability:.6f}",
-        "Lineside-Model": f"{_quoted(prediction.model.name)}/{prediction.model.version}",
-        "Lineside-Digest": prediction.model.digest,
-    }
+def answer(body: bytes, media_type: str, prediction: Prediction) -> Response:
+    """The response, with what a client that asked for bytes alone still wants to know; names may be Korean, so percent-encoded.
+
+    Starlette would write each header from a string, which takes longer than the document.
+    """
+    stages, top, model = prediction.timings.by_stage(), prediction.top, prediction.model
+    timing = ", ".join([f"{stage};dur={ms:.2f}" for stage, ms in stages.items()])
+    response = Response(body)
+    response.raw_headers += (
+        (b"content-type", media_type.encode()),
+        (b"server-timing", timing.encode()),
+        (b"lineside-class", _quoted(top.class_name)),
+        (b"lineside-probability", b"%.6f" % top.probability),
+        (b"lineside-model", b"%b/%d" % (_quoted(model.name), model.version)),
+        (b"lineside-digest", model.digest.encode()),
+    )
+    return response
 
 
 def _picture(picture: EncodedPicture) -> dict[str, Any]:
@@ -60,6 +69,6 @@ def _picture(picture: EncodedPicture) -> dict[str, Any]:
 
 
 @cache
-def _quoted(name: str) -> str:
+def _quoted(name: str) -> bytes:
     """Of a class or a model, of which there are few."""
-    return quote(name, safe=" ")
+    return quote(name, safe=" ").encode()

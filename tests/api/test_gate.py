@@ -97,7 +97,7 @@ async def test_refusals_beyond_some_a_second_share_one_line(monkeypatch: pytest.
 
 
 def asked(query_string: bytes, request_id: bytes) -> Head:
-    return Head("/predict", query_string, {b"x-request-id": request_id}, 0, is_last=False)
+    return Head("/predict", query_string, {b"x-request-id": request_id}, 0, is_last=False, is_plain=True)
 
 
 async def test_refusal_stands_until_somebody_leaves_or_its_time_is_over(
