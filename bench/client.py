@@ -4,9 +4,9 @@
         --concurrency 1 4 16 64 --seconds 5 --pid 4711
 
 BODIES is a folder of request bodies, posted in turn. Prints one JSON object: for each concurrency the answered
-requests a second, p50 and p99 of their latency in milliseconds, how many were not answered with 200, how long that was
-looked at, and the CPU milliseconds an answer cost this client and, with --pid, that server's processes: the client lives
-on the same cores, so what it takes is missing to the server.
+requests a second, p50 and p99 of their latency in milliseconds (from the first byte sent to the last one read), how many
+were not answered with 200, how long that was looked at, and the CPU milliseconds an answer cost this client and, with
+--pid, that server's processes: the client lives on the same cores, so what it takes is missing to the server.
 """
 
 import argparse
@@ -30,6 +30,8 @@ class Connection(asyncio.Protocol):
 
     def __init__(self) -> None:
         self.done: asyncio.Future[int] | None = None
+        self.begun = self.ended = 0.0
+        """time.perf_counter() of the last request's first byte and of its answer's last."""
         self.parser = httptools.HttpResponseParser(self)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -43,6 +45,7 @@ class Connection(asyncio.Protocol):
             self.done.set_exception(ConnectionError("the server closed the connection"))
 
     def on_message_complete(self) -> None:
+        self.ended = time.perf_counter()
         status = self.parser.get_status_code()
         self.parser = httptools.HttpResponseParser(self)
         if self.done and not self.done.done():
@@ -51,6 +54,7 @@ class Connection(asyncio.Protocol):
     async def post(self, message: bytes) -> int:
         """The status of the answer to this whole HTTP message."""
         self.done = asyncio.get_running_loop().create_future()
+        self.begun = time.perf_counter()
         self.transport.write(message)
         return await self.done
 
@@ -96,6 +100,9 @@ class Window:
         self._under_way = 0
         self.closed_at: float | None = None
         self.answered_ms: list[float] = []
+        """From a request's first byte to its answer's last."""
+        self._cycles_ms: list[float] = []
+        """And with what the client itself takes between them."""
         self.failed = 0
 
     @property
@@ -109,12 +116,13 @@ class Window:
         self._under_way += counts
         return counts
 
-    def ends(self, connection: int, milliseconds: float, *, is_right: bool) -> None:
+    def ends(self, connection: int, cycle_ms: float, latency_ms: float, *, is_right: bool) -> None:
         """One that is counted."""
         self._under_way -= 1
         self._ended[connection] += 1
         if is_right:
-            self.answered_ms.append(milliseconds)
+            self.answered_ms.append(latency_ms)
+            self._cycles_ms.append(cycle_ms)
         else:
             self.failed += 1
 
@@ -130,14 +138,14 @@ class Window:
     def per_s(self, connections: int) -> float:
         """Answers a second.
 
-        Connections / mean latency (Little's law: a connection is never without a request), unless some failed, which would
+        Connections / mean cycle (Little's law: the next request follows its answer at once), unless some failed, which would
         look like speed. Counting answers instead would be off by up to a batch at each end.
         """
         if self.closed_at is None or not self.answered_ms:
             return 0.0
         if self.failed:
             return len(self.answered_ms) / (self.closed_at - self._begin)
-        return connections / statistics.mean(self.answered_ms) * 1000
+        return connections / statistics.mean(self._cycles_ms) * 1000
 
 
 async def closed_loop(
@@ -185,7 +193,8 @@ async def closed_loop(
                 finished = time.perf_counter()
                 position += concurrency
                 if counts:
-                    window.ends(number, (finished - started) * 1000, is_right=status == 200)
+                    latency_s = connection.ended - connection.begun if connection else 0.0
+                    window.ends(number, (finished - started) * 1000, latency_s * 1000, is_right=status == 200)
                 if window.closes(finished):
                     read()
         finally:

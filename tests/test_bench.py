@@ -140,7 +140,7 @@ def test_window_of_a_slow_server_stays_open_until_every_connection_was_answered_
         if begins:
             assert window.starts(moment, is_first=False)
         else:
-            window.ends(number, 6000.0, is_right=True)
+            window.ends(number, 6000.0, 5000.0, is_right=True)
             if window.closes(moment):
                 closings.append((moment, window.is_over))
 
