@@ -60,9 +60,8 @@ class _Upload:
         self._read = 0
         self._first = b""
         """Of a body that is the file, while there is no other chunk of it."""
-        self._body: BytesIO | None = (
-            None  # whose getvalue() is its own memory, where join() or bytes() would make a second one
-        )
+        self._body: BytesIO | None = None
+        """Its getvalue() is its own memory, where join() or bytes() would make a second one."""
         self._form: _FileForm | None = None
         content_type = headers.get(b"content-type", b"")
         is_multipart = b"multipart" in content_type.lower()

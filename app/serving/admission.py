@@ -27,7 +27,6 @@ class Admission:
         self._capacity = capacity
         self._is_closed = False
         self._expected = Counter[Deployment]()
-        self._expected_in_all = 0
         self._entered = set[Deployment]()
         """All that anybody was admitted to: nobody else's queue holds places. `departures` is asked for every refusal of
         a flood, and looking these up in the catalogue would take three times as long."""
@@ -79,7 +78,7 @@ class Admission:
         deployment = self._catalogue.find_ready(model, version)
         return (
             deployment.refusal(deadline, expected=self._expected[deployment])
-            or self._capacity.refusal(expected=self._expected_in_all)
+            or self._capacity.refusal(expected=sum(self._expected.values()))
             or deployment
         )
 
@@ -93,7 +92,6 @@ class Admission:
     def expect(self, deployment: Deployment, requests: int = 1) -> None:
         """So many more were told that there is room and are not admitted yet; fewer, once they were or will not be."""
         self._expected[deployment] += requests
-        self._expected_in_all += requests
 
     @property
     def departures(self) -> int:

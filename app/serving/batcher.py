@@ -180,7 +180,7 @@ class Batcher(Generic[EntryT, ResultT]):
 
     def expecting(
         self, *, byte_count: int, deadline: float, lane: Lane = PLAIN, place: Hold | None = None
-    ) -> "Expecting[EntryT, ResultT]":
+    ) -> Expecting[EntryT, ResultT]:
         """What an entry waits in that is yet to be made, perhaps on another thread, which puts it into the queue itself.
 
         Its future has the outcome; whoever leaves the `with` block waits for it no longer.

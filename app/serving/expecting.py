@@ -9,7 +9,7 @@ from app.serving.line import EntryT, Line, ResultT, Waiting
 
 
 class Expecting(Generic[EntryT, ResultT]):
-    """A class, for a generator of contextlib's takes ten calls to enter and leave, for every entry.
+    """See the module's docstring. A class, for a generator of contextlib's takes ten calls more, for every entry.
 
     Args:
         line: that the entry is to come into.

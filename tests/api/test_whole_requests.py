@@ -115,6 +115,43 @@ def test_what_came_whole_is_what_uvicorn_hears_of_it_in_pieces(
     assert whole[1][:1] == [body]
 
 
+@pytest.mark.parametrize("start", [b"POST /predict HTTP/1.1", b"POST /predict HTTP/1.0"])
+@pytest.mark.parametrize("line", [b"Connection: keep-alive", b"Connection: close"])
+@pytest.mark.parametrize("body", [b"", b"boar:1", bytes(1 << 16)])
+async def test_answer_at_once_is_what_uvicorn_writes(start: bytes, line: bytes, body: bytes) -> None:
+    """To the byte, and the connection goes on or not; a long one is left to uvicorn."""
+    headers = [(b"content-length", b"%d" % len(body)), (b"lineside-class", b"boar")]
+    said = b"\r\n".join([start, b"Host: x", line, b"Content-Length: 3", b"", b"abc"])
+
+    async def told(*, at_once: bool) -> tuple[bytes, bool, bool]:
+        wrote = False
+        has_ended = asyncio.Event()
+
+        async def app(scope: Any, _receive: Any, send: Any) -> None:
+            nonlocal wrote
+            exchange = scope["state"][EXCHANGE]
+            assert exchange.body_at_hand() == b"abc"
+            wrote = at_once and exchange.answer(200, headers, body)
+            if not wrote:
+                await send({"type": "http.response.start", "status": 200, "headers": headers})
+                await send({"type": "http.response.body", "body": body})
+            has_ended.set()
+
+        wire = Wire(app, {"gate": open_gate()})
+        wire.protocol.data_received(said)
+        async with asyncio.timeout(30):
+            await has_ended.wait()
+        answer, is_closed = wire.told, wire.is_closed
+        wire.protocol.connection_lost(None)
+        return answer, is_closed, wrote
+
+    ours, uvicorns = await told(at_once=True), await told(at_once=False)
+
+    assert ours[:2] == uvicorns[:2]
+    assert ours[2] == (len(body) < 1 << 16)
+    assert uvicorns[0].endswith(b"\r\n\r\n" + body)
+
+
 async def test_usual_request_takes_the_short_way(monkeypatch: pytest.MonkeyPatch) -> None:
     """Else nothing above would have been compared."""
     begun: list[bytes] = []
@@ -169,7 +206,7 @@ VARY = {"date", "server-timing", "content-length"}
 
 
 @pytest.mark.parametrize("piece", [1 << 20, 700])
-def test_answers_are_those_of_fastapi_however_the_picture_comes(line: str, piece: int) -> None:
+def test_answers_have_the_same_headers_however_the_picture_comes(line: str, piece: int) -> None:
     """Names, order and values of the headers that every answer has, and a connection that goes on."""
     with connected(line) as connection:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
